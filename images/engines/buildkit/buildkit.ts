@@ -1,0 +1,51 @@
+import { gte } from 'semver';
+import { type EngineKind, enginePrefix, type StartContract } from '../engine.ts';
+
+const MODULE = 'github.com/moby/buildkit';
+
+/** Upstream BuildKit: buildkitd with its containerd worker, and buildctl. Versions from 0.12. */
+export const buildkit: EngineKind = {
+  kind: 'buildkit',
+  module: MODULE,
+  daemon: 'buildkitd',
+  clis: ['buildctl'],
+  hostVariable: 'BUILDKIT_HOST',
+  recipe: (version, revision) => ({
+    packages: [`${MODULE}/cmd/buildkitd`, `${MODULE}/cmd/buildctl`],
+    tags: ['osusergo', 'netgo', 'static_build'],
+    variables: [
+      [`${MODULE}/version.Version`, `v${version}`],
+      [`${MODULE}/version.Revision`, revision],
+    ],
+    cgo: false,
+  }),
+  startContract,
+};
+
+/** Flags: cmd/buildkitd/main.go and main_containerd_worker.go of the version in question. */
+function startContract(version: string): StartContract {
+  const prefix = enginePrefix('buildkit', version);
+  return {
+    schemaVersion: 1,
+    kind: 'buildkit',
+    version,
+    args: [
+      `${prefix}/bin/buildkitd`,
+      '--addr=unix://${socket}',
+      '--root=${state}',
+      '--oci-worker=false',
+      '--containerd-worker=true',
+      '--containerd-worker-addr=${containerdSocket}',
+      '--containerd-worker-namespace=${namespace}',
+      '--containerd-worker-snapshotter=overlayfs',
+      '--containerd-worker-net=host',
+      // Before 0.13 this socket sat below --root and had no flag.
+      ...(gte(version, '0.13.0') ? ['--otel-socket-path=${run}/otel-grpc.sock'] : []),
+    ],
+    env: [`PATH=${prefix}/bin:/usr/bin:/bin`],
+    protocol: 'grpc',
+    stopSignal: 'SIGTERM',
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 30_000,
+  };
+}

@@ -1,0 +1,77 @@
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { runc } from './runc.ts';
+import { type RunnerRecord, type RunnerState, readRecord } from './state.ts';
+
+export interface DownResult {
+  /** Whether a runner was running. */
+  readonly stopped: boolean;
+  /** Whether it had to be killed. */
+  readonly killed: boolean;
+}
+
+/**
+ * Stops the runner of a state folder: SIGTERM, which drains and stops its engines, and SIGKILL when that takes longer than `timeoutMs`.
+ * Afterwards no process, mount, cgroup or socket of it is left; images and caches stay for the next `up`.
+ */
+export async function down(state: RunnerState, timeoutMs: number): Promise<DownResult> {
+  const record = readRecord(state);
+  if (record === undefined || !existsSync(record.rootfs)) return { stopped: false, killed: false };
+  const container = runc(state, record);
+  const before = await container.state();
+  if (before === undefined) return { stopped: false, killed: false };
+  let killed = false;
+  if (before.status !== 'stopped') {
+    await container.kill('TERM');
+    killed = !(await ended(container, timeoutMs));
+  }
+  await removeLeftovers(state, record);
+  return { stopped: before.status !== 'stopped', killed };
+}
+
+/** Kills and removes the container, its cgroups and its sockets. */
+export async function removeLeftovers(state: RunnerState, record: RunnerRecord): Promise<void> {
+  const container = runc(state, record);
+  if ((await container.state()) !== undefined) await container.delete();
+  removeCgroups(state.cgroupsPath);
+  rmSync(state.run, { recursive: true, force: true });
+}
+
+async function ended(container: ReturnType<typeof runc>, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline) {
+    const found = await container.state();
+    if (found === undefined || found.status === 'stopped') return true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+}
+
+/** runc removes the container's own cgroup; folders that were made below it, and the common parent when it is empty, are ours. */
+function removeCgroups(cgroupsPath: string): void {
+  const root = '/sys/fs/cgroup';
+  const hierarchies = existsSync(join(root, 'cgroup.controllers'))
+    ? [root]
+    : readdirSync(root).map((name) => join(root, name));
+  for (const hierarchy of hierarchies) {
+    removeEmptyFolders(join(hierarchy, cgroupsPath));
+    removeFolder(join(hierarchy, 'bedplate'));
+  }
+}
+
+function removeEmptyFolders(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeEmptyFolders(join(folder, entry.name));
+  }
+  removeFolder(folder);
+}
+
+/** rmdir only ever removes an empty cgroup: another runner's stays. */
+function removeFolder(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // In use, or not there.
+  }
+}

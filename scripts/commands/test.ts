@@ -1,0 +1,113 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { cacheSection } from '../../images/cache.ts';
+import { goEnvironment, goToolchain } from '../../images/inputs/go-toolchain.ts';
+import { checkedLock } from '../../images/lock/read.ts';
+import { runAttached, tryRun } from '../../images/process.ts';
+import { type Context, makeContext } from '../context.ts';
+import { giveBack } from '../ownership.ts';
+
+/** How many of something passed and failed. */
+interface Count {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+interface Flags {
+  readonly quick?: boolean;
+  readonly race?: boolean;
+}
+
+const GO_MODULES = ['images/runner/supervisor', 'images/layer/tool'];
+
+export function addTest(program: Command): void {
+  program
+    .command('test')
+    .description('format, types, lint, import rules, unit tests, Go tests, and the tests that boot')
+    .option('--quick', 'without the tests that boot')
+    .option('--race', "with Go's race detector (needs gcc)")
+    .addHelpText('after', '\nExample: sudo bedplate test')
+    .action(async (flags: Flags, command: Command) => {
+      const context = makeContext(command.optsWithGlobals());
+      try {
+        const counts = [
+          await check(context, 'lint and format', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']),
+          await check(context, 'types', ['node_modules/typescript/bin/tsc']),
+          await goTests(context, flags.race === true),
+          await vitest(context, flags.quick === true ? ['unit'] : ['unit', 'integration']),
+        ];
+        const total = counts.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
+        console.log(`\n${total.passed} passed, ${total.failed} failed`);
+        if (total.failed > 0) process.exitCode = 1;
+      } finally {
+        giveBack([join(context.root, 'dist'), join(context.root, 'node_modules'), context.cache], process.env);
+      }
+    });
+}
+
+/** A check that passes or fails as a whole. */
+async function check(context: Context, name: string, [script = '', ...args]: readonly string[]): Promise<Count> {
+  const { exitCode, stdout, stderr } = await tryRun(process.execPath, [join(context.root, script), ...args], {
+    cwd: context.root,
+  });
+  console.log(`${exitCode === 0 ? '✔' : '✖'} ${name}`);
+  if (exitCode !== 0) console.log(stdout + stderr);
+  return { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1 };
+}
+
+/** `go vet` and `go test` of the repo's own Go modules, with the locked toolchain. */
+async function goTests(context: Context, race: boolean): Promise<Count> {
+  const lock = checkedLock(context.root, await context.config());
+  const go = await goToolchain(lock.go.version, lock.go.sums);
+  const env = goEnvironment({ GOTOOLCHAIN: 'local', CGO_ENABLED: race ? '1' : '0' });
+  let passed = 0;
+  let failed = 0;
+  for (const module of GO_MODULES) {
+    const cwd = join(context.root, module);
+    const vet = await tryRun(go, ['vet', './...'], { cwd, env });
+    const tests = await tryRun(go, ['test', '-json', ...(race ? ['-race'] : []), './...'], { cwd, env });
+    const events = tests.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as { Action: string; Test?: string; Package?: string; Output?: string });
+    const ended = (action: string) =>
+      events.filter((event) => event.Test !== undefined && event.Action === action).length;
+    const red = ended('fail') + (vet.exitCode === 0 ? 0 : 1) + (tests.exitCode !== 0 && ended('fail') === 0 ? 1 : 0);
+    passed += ended('pass') + (vet.exitCode === 0 ? 1 : 0);
+    failed += red;
+    console.log(`${red === 0 ? '✔' : '✖'} go vet, go test ${module}: ${ended('pass')} tests`);
+    if (red > 0) console.log(vet.stderr, tests.stderr, events.map((event) => event.Output ?? '').join(''));
+  }
+  return { passed, failed };
+}
+
+async function vitest(context: Context, projects: readonly string[]): Promise<Count> {
+  const folder = mkdtempSync(join(tmpdir(), 'bedplate-test-'));
+  const report = join(folder, 'report.json');
+  cacheSection(context.cache, '');
+  try {
+    const args = [
+      'run',
+      ...projects.flatMap((name) => ['--project', name]),
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ];
+    const env = process.env as Record<string, string>;
+    const exitCode = await runAttached(
+      process.execPath,
+      [join(context.root, 'node_modules/vitest/vitest.mjs'), ...args, '--root', context.root],
+      env,
+    );
+    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, 'utf8')) as {
+      numPassedTests: number;
+      numFailedTests: number;
+    };
+    // A file that does not load, or an error outside of a test, is a failure that no test counts.
+    return { passed: numPassedTests, failed: exitCode === 0 ? numFailedTests : Math.max(1, numFailedTests) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import { compile } from '../../images/compile/compile.ts';
+import { packerInput } from '../../images/components.ts';
+import { BedplateError } from '../../images/error.ts';
+import { checkedLock } from '../../images/lock/read.ts';
+import { hostPlatform } from '../../images/platform.ts';
+import { hostSocket } from '../../images/runner/control.ts';
+import { groupId, readHost } from '../../images/runner/host.ts';
+import type { RunnerState } from '../../images/runner/state.ts';
+import { requireRoot, type UpResult, up } from '../../images/runner/up.ts';
+import { type Context, makeContext, namedRunner, outFolder, stateFlag } from '../context.ts';
+
+export interface UpFlags {
+  readonly state?: string;
+  readonly layout?: string;
+  readonly socketGroup?: string;
+  readonly socketMode: string;
+  readonly idle: number;
+}
+
+export function addUp(program: Command): void {
+  program
+    .command('up')
+    .description('boot the runner of dist/oci on this host, with the runc that is inside it')
+    .option('--state <folder>', 'where the runner keeps everything (default: RUNNER, else /var/lib/bedplate)')
+    .option('--layout <folder>', 'the OCI image layout to boot (default: dist/oci)')
+    .option('--socket-group <group>', 'the group that may use the sockets (default: root alone)')
+    .option('--socket-mode <mode>', 'the mode of the sockets', octalMode, '0660')
+    .option('--idle <seconds>', 'stop an engine that nobody has used for so long', seconds, 300)
+    .addHelpText('after', '\nExample: sudo bedplate up --state /srv/bedplate --socket-group docker')
+    .action(async (flags: UpFlags, command: Command) => {
+      const context = makeContext(command.optsWithGlobals());
+      const state = namedRunner(flags.state);
+      const onStep = context.json ? undefined : (what: string) => console.error(`${what} …`);
+      const result = await upRunner(context, state, flags, onStep);
+      console.log(context.json ? JSON.stringify({ state: state.folder, ...result }) : announceUp(state, result));
+    });
+}
+
+/** Boots a runner as `up` and `release --local` do. */
+export async function upRunner(
+  context: Context,
+  state: RunnerState,
+  flags: UpFlags,
+  onStep?: (what: string) => void,
+): Promise<UpResult> {
+  requireRoot('up');
+  const lock = checkedLock(context.root, await context.config());
+  const packer = await compile(packerInput({ root: context.root, lock, host: hostPlatform() }), {
+    lock,
+    cache: context.cache,
+  });
+  return up({
+    state,
+    layout: flags.layout ?? join(outFolder(undefined), 'oci'),
+    host: readHost(),
+    packer: packer.programs[0]?.path ?? '',
+    socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
+    socketMode: flags.socketMode,
+    idleTimeoutMs: flags.idle * 1000,
+    readyTimeoutMs: 60_000,
+    ...(onStep === undefined ? {} : { onStep }),
+  });
+}
+
+/** What a person does next, ready to be pasted. */
+export function announceUp(state: RunnerState, { runner, engines, bootMs }: UpResult): string {
+  const baked = engines.find((engine) => engine.default);
+  return [
+    `Runner ${runner.version} is ready after ${Math.round(bootMs)} ms, with ${engines.map((e) => `${e.kind} ${e.version}`).join(', ')}.`,
+    ...(baked === undefined
+      ? []
+      : [`export BUILDKIT_HOST=unix://${hostSocket(state, `/run/bedplate/${baked.kind}/default.sock`)}`]),
+    `export RUNNER=${state.folder}`,
+    `Stop it with: ./bedplate down${stateFlag(state)}`,
+  ].join('\n');
+}
+
+function knownGroup(name: string): number {
+  const gid = groupId(name);
+  if (gid !== undefined) return gid;
+  throw new BedplateError(
+    'usage',
+    `--socket-group ${name}: this host has no such group`,
+    `Make it with groupadd ${name}, or name another.`,
+  );
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('a number of seconds above 0');
+}
+
+function octalMode(text: string): string {
+  if (/^0?[0-7]{3}$/.test(text)) return text.padStart(4, '0');
+  throw new InvalidArgumentError('an octal mode such as 0660');
+}
