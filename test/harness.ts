@@ -1,0 +1,194 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { cliPath } from '../images/build.ts';
+import { cacheFolder } from '../images/cache.ts';
+import { components } from '../images/components.ts';
+import { loadConfig } from '../images/config.ts';
+import { checkedLock } from '../images/lock/read.ts';
+import { type RunResult, tryRun } from '../images/process.ts';
+import { type EngineStatus, type EnginesAnswer, controlClient, hostSocket } from '../images/runner/control.ts';
+import { runc } from '../images/runner/runc.ts';
+import { type RunnerState, readRecord, runnerState } from '../images/runner/state.ts';
+import { smokeShell } from '../scripts/commands/release.ts';
+
+export const ROOT = dirname(import.meta.dirname);
+export const CACHE = cacheFolder(process.env);
+export const LAYOUT = join(ROOT, 'dist', 'oci');
+export const CONFIG = await loadConfig(join(ROOT, 'bedplate.config.ts'), 'bedplate.config.ts');
+export const LOCK = checkedLock(ROOT, CONFIG);
+
+/** The newest, a middle and the oldest engine: what lands is tried on these; nightly on all. */
+export const VERSIONS = ['0.34.2', '0.29.0', '0.13.2'] as const;
+export const BAKED = VERSIONS[0];
+
+if (process.getuid?.() !== 0) throw new Error('These tests boot runners: run them as root (sudo ./bedplate test).');
+
+/** Runs the CLI as a person would. */
+export function bedplate(args: readonly string[], options: { env?: Record<string, string>; root?: string; cwd?: string } = {}): Promise<RunResult> {
+  const env = { ...(process.env as Record<string, string>), NO_COLOR: '1', CI: '1', ...options.env };
+  return tryRun(process.execPath, [join(options.root ?? ROOT, 'scripts/cli.ts'), ...args], {
+    env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+}
+
+/** Like `bedplate`, for what has to succeed; gives the JSON that --json printed. */
+export async function bedplateJson<T>(args: readonly string[], options: { env?: Record<string, string>; root?: string } = {}): Promise<T> {
+  const { exitCode, stdout, stderr } = await bedplate([...args, '--json'], options);
+  if (exitCode !== 0) throw new Error(`bedplate ${args.join(' ')}: exit code ${exitCode}\n${stdout}\n${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
+let built: Promise<void> | undefined;
+
+/** dist/oci, built when it is not there (nothing is compiled twice). */
+export function ensureBuilt(): Promise<void> {
+  built ??= bedplateJson(['build']).then(() => undefined);
+  return built;
+}
+
+/** A folder that the test's end has to remove. */
+export function temporaryFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `bedplate-test-${name}-`));
+}
+
+/** A runner that is up, and the ways to reach it. */
+export interface TestRunner {
+  readonly state: RunnerState;
+  readonly flag: readonly string[];
+  engines(): Promise<EnginesAnswer>;
+  engine(version: string): Promise<EngineStatus>;
+  socket(version: string): string;
+  /** Runs a program inside the runner. */
+  inside(...args: string[]): Promise<RunResult>;
+  ctr(namespace: string, ...args: string[]): Promise<string[]>;
+  down(): Promise<void>;
+}
+
+/** Boots dist/oci into a state folder of its own. */
+export async function bootRunner(name: string, flags: readonly string[] = []): Promise<TestRunner> {
+  await ensureBuilt();
+  const folder = temporaryFolder(name);
+  await bedplateJson(['up', '--state', folder, ...flags]);
+  return runnerIn(folder);
+}
+
+export function runnerIn(folder: string): TestRunner {
+  const state = runnerState(folder);
+  const record = readRecord(state);
+  if (record === undefined) throw new Error(`no runner was ever up in ${folder}`);
+  const control = controlClient(state);
+  const inside = (...args: string[]) => runc(state, record).exec(args);
+  return {
+    state,
+    flag: ['--state', folder],
+    engines: () => control.engines(),
+    engine: async (version) => {
+      const found = (await control.engines()).engines.find((e) => e.version === version);
+      if (found === undefined) throw new Error(`the runner has no engine ${version}`);
+      return found;
+    },
+    socket: (version) => hostSocket(state, `/run/bedplate/buildkit/${version}.sock`),
+    inside,
+    ctr: async (namespace, ...args) => {
+      const { exitCode, stdout, stderr } = await inside('/opt/bedplate/runner/bin/ctr', '-n', namespace, ...args);
+      if (exitCode !== 0) throw new Error(`ctr ${args.join(' ')}: ${stderr}`);
+      return stdout.split('\n').filter((line) => line.trim() !== '');
+    },
+    down: async () => {
+      await bedplateJson(['down', '--purge', '--state', folder]);
+    },
+  };
+}
+
+/** The path of an unmodified buildctl of a version. */
+export async function buildctl(version: string): Promise<string> {
+  const platform = 'linux/amd64';
+  const { engines } = components({ root: ROOT, config: CONFIG, lock: LOCK, platform, host: platform });
+  const engine = engines.find((e) => e.version === version);
+  if (engine === undefined) throw new Error(`the lock has no buildkit ${version}`);
+  return (await cliPath(engine, 'buildctl', { lock: LOCK, cache: CACHE })).path;
+}
+
+/** A build context with a static busybox and a Dockerfile; the folder is the caller's to remove. */
+export async function buildContext(name: string, dockerfile: string): Promise<string> {
+  const folder = temporaryFolder(name);
+  const busybox = join(folder, 'busybox');
+  copyFileSync(await smokeShell(LOCK, CACHE), busybox);
+  chmodSync(busybox, 0o755);
+  writeFileSync(join(folder, 'Dockerfile'), dockerfile);
+  return folder;
+}
+
+/** The arguments of a `buildctl build` of a context, to a folder. */
+export function buildArgs(socket: string, context: string, output: string, extra: readonly string[] = []): string[] {
+  return ['--addr', `unix://${socket}`, 'build', '--progress=plain', '--frontend=dockerfile.v0', `--local=context=${context}`, `--local=dockerfile=${context}`, `--output=type=local,dest=${output}`, ...extra];
+}
+
+/** A Dockerfile whose RUN sleeps, so that it can be watched and killed. */
+export const SLEEPING = `FROM scratch
+COPY busybox /bin/busybox
+ARG NONCE
+RUN ["/bin/busybox", "sleep", "300"]
+`;
+
+/** Waits until `probe` gives something, or fails with `what`. */
+export async function eventually<T>(what: string, probe: () => Promise<T | undefined> | T | undefined, timeoutMs = 30_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const found = await probe();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** What of a runner is left on this host: processes, mounts, cgroups, network namespaces, sockets. */
+export async function leftovers(state: RunnerState): Promise<string[]> {
+  const found: string[] = [];
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  found.push(...mounts.filter((line) => line.includes(state.folder)).map((line) => `mount: ${line}`));
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const cgroup = readFileOrNothing(`/proc/${pid}/cgroup`);
+    if (cgroup.includes(state.cgroupsPath)) found.push(`process ${pid}: ${readFileOrNothing(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+  }
+  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
+    const path = join('/sys/fs/cgroup', hierarchy, state.cgroupsPath);
+    if (existsSync(path)) found.push(`cgroup: ${path}`);
+  }
+  if (existsSync(state.run)) found.push(`sockets: ${state.run}`);
+  return found;
+}
+
+/** The network namespaces of this host's processes, by inode. */
+export function networkNamespaces(): Set<string> {
+  const { readlinkSync } = process.getBuiltinModule('node:fs');
+  const found = new Set<string>();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      found.add(readlinkSync(`/proc/${pid}/ns/net`));
+    } catch {
+      // It has ended.
+    }
+  }
+  return found;
+}
+
+function readFileOrNothing(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Removes a folder that a test made. */
+export function removeFolder(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}
+
+export function makeFolder(path: string): string {
+  mkdirSync(path, { recursive: true });
+  return path;
+}
