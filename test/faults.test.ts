@@ -4,7 +4,23 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { smokeBuild } from '../compat-matrix/smoke/smoke.ts';
 import { tryRun } from '../images/process.ts';
 import { smokeShell } from '../scripts/commands/release.ts';
-import { BAKED, bedplateJson, bootRunner, buildArgs, buildContext, buildctl, CACHE, eventually, LOCK, leftovers, networkNamespaces, removeFolder, runnerIn, SLEEPING, type TestRunner } from './harness.ts';
+import {
+  BAKED,
+  bedplateJson,
+  bootRunner,
+  buildArgs,
+  buildContext,
+  buildctl,
+  CACHE,
+  eventually,
+  LOCK,
+  leftovers,
+  networkNamespaces,
+  removeFolder,
+  runnerIn,
+  SLEEPING,
+  type TestRunner,
+} from './harness.ts';
 
 let runner: TestRunner;
 let context: string;
@@ -26,30 +42,54 @@ async function smoke(version: string) {
 
 /** Starts the sleeping build and gives its end once its RUN is running. */
 async function sleepingBuild(version: string) {
-  const args = buildArgs(runner.socket(version), context, join(context, 'out'), [`--opt=build-arg:NONCE=${Date.now()}`]);
+  const args = buildArgs(runner.socket(version), context, join(context, 'out'), [
+    `--opt=build-arg:NONCE=${Date.now()}`,
+  ]);
   const build = tryRun(await buildctl(version), args);
-  await eventually('the RUN is running', async () => ((await tasks(version)).some((row) => row.includes('RUNNING')) ? true : undefined));
+  await eventually('the RUN is running', async () =>
+    (await tasks(version)).some((row) => row.includes('RUNNING')) ? true : undefined,
+  );
   return build;
 }
 
-test.each([BAKED, '0.13.2'])('engine %s killed in the middle of a build: a clear error, its RUN ends, the next connection gets a fresh engine', async (version) => {
-  await smoke('0.29.0');
-  const build = sleepingBuild(version);
-  await eventually('the RUN is running', async () => ((await tasks(version)).length > 0 ? true : undefined));
-  const before = await runner.engine(version);
-  await runner.inside('/opt/bedplate/runner/bin/ctr', '-n', 'bedplate', 'tasks', 'kill', '--signal', 'SIGKILL', `buildkit-${version}`);
-  const { exitCode, stderr } = await build;
-  expect(exitCode).not.toBe(0);
-  expect(stderr).toMatch(/Unavailable|EOF|connection (reset|closed|refused)|transport/i);
-  await eventually('no task of it is left', async () => ((await tasks(version)).length === 0 ? true : undefined), 5_000);
-  expect(await smoke(version)).toMatchObject({ status: 'pass', reason: '' });
-  const after = await runner.engine(version);
-  expect(after.startedAt).not.toBe(before.startedAt);
-});
+test.each([BAKED, '0.13.2'])(
+  'engine %s killed in the middle of a build: a clear error, its RUN ends, the next connection gets a fresh engine',
+  async (version) => {
+    await smoke('0.29.0');
+    const build = sleepingBuild(version);
+    await eventually('the RUN is running', async () => ((await tasks(version)).length > 0 ? true : undefined));
+    const before = await runner.engine(version);
+    await runner.inside(
+      '/opt/bedplate/runner/bin/ctr',
+      '-n',
+      'bedplate',
+      'tasks',
+      'kill',
+      '--signal',
+      'SIGKILL',
+      `buildkit-${version}`,
+    );
+    const { exitCode, stderr } = await build;
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toMatch(/Unavailable|EOF|connection (reset|closed|refused)|transport/i);
+    await eventually(
+      'no task of it is left',
+      async () => ((await tasks(version)).length === 0 ? true : undefined),
+      5_000,
+    );
+    expect(await smoke(version)).toMatchObject({ status: 'pass', reason: '' });
+    const after = await runner.engine(version);
+    expect(after.startedAt).not.toBe(before.startedAt);
+  },
+);
 
 test('an engine that nobody uses is stopped after the idle time, and starts again', async () => {
   await smoke(BAKED);
-  await eventually('it is stopped', async () => ((await runner.engine(BAKED)).state === 'stopped' ? true : undefined), 15_000);
+  await eventually(
+    'it is stopped',
+    async () => ((await runner.engine(BAKED)).state === 'stopped' ? true : undefined),
+    15_000,
+  );
   expect(await runner.ctr('bedplate', 'containers', 'ls', '-q')).not.toContain(`buildkit-${BAKED}`);
   expect(await smoke(BAKED)).toMatchObject({ status: 'pass', reason: '' });
 });
@@ -64,8 +104,7 @@ test('an engine is stopped by the control API', async () => {
 test('bedplated killed: the container ends, and the same state boots again with its cache', async () => {
   await smoke(BAKED);
   await bedplateJson(['status', ...runner.flag]);
-  const { stdout } = await tryRun('cat', [join(runner.state.runc, runner.state.id, 'state.json')]);
-  process.kill((JSON.parse(stdout) as { init_process_pid: number }).init_process_pid, 'SIGKILL');
+  process.kill(runner.pid(), 'SIGKILL');
   await bedplateJson(['up', ...runner.flag, '--idle', '2']);
   runner = runnerIn(runner.state.folder);
   expect(await smoke(BAKED)).toMatchObject({ status: 'pass', reason: '' });

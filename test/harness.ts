@@ -1,4 +1,14 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cliPath } from '../images/build.ts';
@@ -7,7 +17,7 @@ import { components } from '../images/components.ts';
 import { loadConfig } from '../images/config.ts';
 import { checkedLock } from '../images/lock/read.ts';
 import { type RunResult, tryRun } from '../images/process.ts';
-import { type EngineStatus, type EnginesAnswer, controlClient, hostSocket } from '../images/runner/control.ts';
+import { controlClient, type EngineStatus, type EnginesAnswer, hostSocket } from '../images/runner/control.ts';
 import { runc } from '../images/runner/runc.ts';
 import { type RunnerState, readRecord, runnerState } from '../images/runner/state.ts';
 import { smokeShell } from '../scripts/commands/release.ts';
@@ -25,7 +35,10 @@ export const BAKED = VERSIONS[0];
 if (process.getuid?.() !== 0) throw new Error('These tests boot runners: run them as root (sudo ./bedplate test).');
 
 /** Runs the CLI as a person would. */
-export function bedplate(args: readonly string[], options: { env?: Record<string, string>; root?: string; cwd?: string } = {}): Promise<RunResult> {
+export function bedplate(
+  args: readonly string[],
+  options: { env?: Record<string, string>; root?: string; cwd?: string } = {},
+): Promise<RunResult> {
   const env = { ...(process.env as Record<string, string>), NO_COLOR: '1', CI: '1', ...options.env };
   return tryRun(process.execPath, [join(options.root ?? ROOT, 'scripts/cli.ts'), ...args], {
     env,
@@ -34,7 +47,10 @@ export function bedplate(args: readonly string[], options: { env?: Record<string
 }
 
 /** Like `bedplate`, for what has to succeed; gives the JSON that --json printed. */
-export async function bedplateJson<T>(args: readonly string[], options: { env?: Record<string, string>; root?: string } = {}): Promise<T> {
+export async function bedplateJson<T>(
+  args: readonly string[],
+  options: { env?: Record<string, string>; root?: string } = {},
+): Promise<T> {
   const { exitCode, stdout, stderr } = await bedplate([...args, '--json'], options);
   if (exitCode !== 0) throw new Error(`bedplate ${args.join(' ')}: exit code ${exitCode}\n${stdout}\n${stderr}`);
   return JSON.parse(stdout) as T;
@@ -63,6 +79,8 @@ export interface TestRunner {
   /** Runs a program inside the runner. */
   inside(...args: string[]): Promise<RunResult>;
   ctr(namespace: string, ...args: string[]): Promise<string[]>;
+  /** The host's process id of bedplated. */
+  pid(): number;
   down(): Promise<void>;
 }
 
@@ -96,6 +114,7 @@ export function runnerIn(folder: string): TestRunner {
       if (exitCode !== 0) throw new Error(`ctr ${args.join(' ')}: ${stderr}`);
       return stdout.split('\n').filter((line) => line.trim() !== '');
     },
+    pid: () => runc(state, record).lastPid(),
     down: async () => {
       await bedplateJson(['down', '--purge', '--state', folder]);
     },
@@ -123,7 +142,17 @@ export async function buildContext(name: string, dockerfile: string): Promise<st
 
 /** The arguments of a `buildctl build` of a context, to a folder. */
 export function buildArgs(socket: string, context: string, output: string, extra: readonly string[] = []): string[] {
-  return ['--addr', `unix://${socket}`, 'build', '--progress=plain', '--frontend=dockerfile.v0', `--local=context=${context}`, `--local=dockerfile=${context}`, `--output=type=local,dest=${output}`, ...extra];
+  return [
+    '--addr',
+    `unix://${socket}`,
+    'build',
+    '--progress=plain',
+    '--frontend=dockerfile.v0',
+    `--local=context=${context}`,
+    `--local=dockerfile=${context}`,
+    `--output=type=local,dest=${output}`,
+    ...extra,
+  ];
 }
 
 /** A Dockerfile whose RUN sleeps, so that it can be watched and killed. */
@@ -134,7 +163,11 @@ RUN ["/bin/busybox", "sleep", "300"]
 `;
 
 /** Waits until `probe` gives something, or fails with `what`. */
-export async function eventually<T>(what: string, probe: () => Promise<T | undefined> | T | undefined, timeoutMs = 30_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined> | T | undefined,
+  timeoutMs = 30_000,
+): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const found = await probe();
@@ -151,7 +184,8 @@ export async function leftovers(state: RunnerState): Promise<string[]> {
   found.push(...mounts.filter((line) => line.includes(state.folder)).map((line) => `mount: ${line}`));
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const cgroup = readFileOrNothing(`/proc/${pid}/cgroup`);
-    if (cgroup.includes(state.cgroupsPath)) found.push(`process ${pid}: ${readFileOrNothing(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+    if (cgroup.includes(state.cgroupsPath))
+      found.push(`process ${pid}: ${readFileOrNothing(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
   }
   for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
     const path = join('/sys/fs/cgroup', hierarchy, state.cgroupsPath);

@@ -5,7 +5,20 @@ import { compile } from '../images/compile/compile.ts';
 import { components } from '../images/components.ts';
 import { programNamed } from '../images/engines/engine-image.ts';
 import { run, tryRun } from '../images/process.ts';
-import { BAKED, bedplateJson, CACHE, CONFIG, ensureBuilt, eventually, LAYOUT, LOCK, makeFolder, removeFolder, ROOT, temporaryFolder } from './harness.ts';
+import {
+  BAKED,
+  bedplateJson,
+  CACHE,
+  CONFIG,
+  ensureBuilt,
+  eventually,
+  LAYOUT,
+  LOCK,
+  makeFolder,
+  ROOT,
+  removeFolder,
+  temporaryFolder,
+} from './harness.ts';
 
 const work = temporaryFolder('tools');
 beforeAll(() => ensureBuilt());
@@ -25,9 +38,11 @@ test('skopeo inspects the layout and copies it, digests unchanged', async () => 
   expect(inspected.Labels['org.opencontainers.image.licenses']).toBe('Apache-2.0');
   await run('skopeo', ['copy', '--all', `oci:${LAYOUT}:${ENGINE}`, `oci:${join(work, 'copy')}:${ENGINE}`]);
   const digestIn = (layout: string) =>
-    (JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as { manifests: { digest: string; annotations: Record<string, string> }[] }).manifests.find(
-      (m) => m.annotations['org.opencontainers.image.ref.name'] === ENGINE,
-    )?.digest;
+    (
+      JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8')) as {
+        manifests: { digest: string; annotations: Record<string, string> }[];
+      }
+    ).manifests.find((m) => m.annotations['org.opencontainers.image.ref.name'] === ENGINE)?.digest;
   expect(digestIn(join(work, 'copy'))).toBe(digestIn(LAYOUT));
 });
 
@@ -41,15 +56,38 @@ test('umoci unpacks the gzip build', async () => {
 });
 
 test('containerd imports the layout and mounts what is in it', async () => {
-  const { containerd } = components({ root: ROOT, config: CONFIG, lock: LOCK, platform: 'linux/amd64', host: 'linux/amd64' });
+  const { containerd } = components({
+    root: ROOT,
+    config: CONFIG,
+    lock: LOCK,
+    platform: 'linux/amd64',
+    host: 'linux/amd64',
+  });
   const compiled = await compile(containerd, { lock: LOCK, cache: CACHE });
   const ctr = programNamed(compiled, 'ctr').path;
   const socket = join(work, 'containerd.sock');
   // `setsid --fork` leaves it running on its own; it is stopped below.
-  const args = ['--root', makeFolder(join(work, 'root')), '--state', makeFolder(join(work, 'state')), '--address', socket, '--log-level', 'error'];
-  await run('sh', ['-c', 'setsid --fork "$@" </dev/null >"$0" 2>&1', join(work, 'containerd.log'), programNamed(compiled, 'containerd').path, ...args]);
+  const args = [
+    '--root',
+    makeFolder(join(work, 'root')),
+    '--state',
+    makeFolder(join(work, 'state')),
+    '--address',
+    socket,
+    '--log-level',
+    'error',
+  ];
+  await run('sh', [
+    '-c',
+    'setsid --fork "$@" </dev/null >"$0" 2>&1',
+    join(work, 'containerd.log'),
+    programNamed(compiled, 'containerd').path,
+    ...args,
+  ]);
   try {
-    await eventually('containerd answers', async () => ((await tryRun(ctr, ['-a', socket, 'version'])).exitCode === 0 ? true : undefined));
+    await eventually('containerd answers', async () =>
+      (await tryRun(ctr, ['-a', socket, 'version'])).exitCode === 0 ? true : undefined,
+    );
     await run('sh', ['-c', 'tar -C "$0" -c . | "$1" -a "$2" images import --index-name all -', LAYOUT, ctr, socket]);
     const images = (await run(ctr, ['-a', socket, 'images', 'ls', '-q'])).stdout;
     expect(images).toContain(ENGINE);
@@ -59,6 +97,8 @@ test('containerd imports the layout and mounts what is in it', async () => {
     await run(ctr, ['-a', socket, 'images', 'unmount', '--rm', join(work, 'mounted')]);
   } finally {
     await tryRun('pkill', ['-f', `--address ${socket}`]);
-    await eventually('containerd has ended', async () => ((await tryRun('pgrep', ['-f', `--address ${socket}`])).exitCode === 0 ? undefined : true));
+    await eventually('containerd has ended', async () =>
+      (await tryRun('pgrep', ['-f', `--address ${socket}`])).exitCode === 0 ? undefined : true,
+    );
   }
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { run } from '../images/process.ts';
 import type { ReleaseRecord } from '../release/local/record.ts';
-import { CACHE, bedplateJson, makeFolder, removeFolder, ROOT, temporaryFolder } from './harness.ts';
+import { bedplateJson, CACHE, makeFolder, ROOT, removeFolder, temporaryFolder } from './harness.ts';
 
 const work = temporaryFolder('reproducible');
 afterAll(() => removeFolder(work));
@@ -13,7 +13,15 @@ test('another folder, cache, home, umask, time zone and locale give the same dig
   const there = join(work, 'another folder', 'checkout');
   await run('git', ['-c', 'safe.directory=*', 'clone', '--quiet', '--no-hardlinks', ROOT, there]);
   // What is changed but not committed is built here, so it is built there.
-  for (const folder of ['images', 'scripts', 'release', 'compat-matrix', 'bedplate.config.ts', 'bedplate.lock.json', 'package.json']) {
+  for (const folder of [
+    'images',
+    'scripts',
+    'release',
+    'compat-matrix',
+    'bedplate.config.ts',
+    'bedplate.lock.json',
+    'package.json',
+  ]) {
     cpSync(join(ROOT, folder), join(there, folder), { recursive: true });
   }
   await run('ln', ['-s', join(ROOT, 'node_modules'), join(there, 'node_modules')]);
@@ -37,7 +45,9 @@ test('another folder, cache, home, umask, time zone and locale give the same dig
   try {
     const second = await bedplateJson<ReleaseRecord>(['build', '--out', join(work, 'there')], { env, root: there });
     expect(second.steps.filter(({ name }) => name.startsWith('compile')).every(({ cached }) => !cached)).toBe(true);
-    expect(second.images.map(({ name, version, digest }) => [name, version, digest])).toEqual(here.images.map(({ name, version, digest }) => [name, version, digest]));
+    expect(second.images.map(({ name, version, digest }) => [name, version, digest])).toEqual(
+      here.images.map(({ name, version, digest }) => [name, version, digest]),
+    );
   } finally {
     process.umask(before);
   }

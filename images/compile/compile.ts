@@ -86,7 +86,16 @@ async function compileInto(
     GOARCH: architecture,
     ...(architecture === 'amd64' ? { GOAMD64: 'v1' } : { GOARM64: 'v8.0' }),
     CGO_ENABLED: recipe.cgo ? '1' : '0',
-    ...(c === undefined ? {} : { CC: c.cc, PKG_CONFIG: c.pkgConfig, CGO_CFLAGS: '-O2', CGO_LDFLAGS: '-O2' }),
+    // By name, first on PATH: a folder's name may have blanks in it, and must not get into any output.
+    ...(c === undefined
+      ? {}
+      : {
+          PATH: `${c}:${process.env.PATH}`,
+          CC: 'cc',
+          PKG_CONFIG: 'pkg-config',
+          CGO_CFLAGS: '-O2',
+          CGO_LDFLAGS: '-O2',
+        }),
   };
   const ldflags = [
     '-s',

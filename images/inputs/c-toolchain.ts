@@ -6,23 +6,16 @@ import type { LockedPackage } from '../lock/schema.ts';
 import { run } from '../process.ts';
 import { fetchDebianPackages } from './debian.ts';
 
-/** The parts of a C toolchain that a build names. */
-export interface CToolchain {
-  /** The compiler driver: a script that calls the locked gcc with its own sysroot. */
-  readonly cc: string;
-  /** Answers for libseccomp, the one library that is asked for. */
-  readonly pkgConfig: string;
-}
-
 /** The C library's own files must come from the machine that runs the compiler, all else from the packages. */
 const C_LIBRARY = new Set(['libc6', 'libgcc-s1']);
 const LIBRARY_FOLDERS = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu'];
 
 /**
- * The locked C toolchain, unpacked from its .deb files into the cache: what the machine has installed decides nothing.
+ * Gives a folder that has `cc` and `pkg-config` of the locked C toolchain, unpacked from its .deb files into the cache: what the machine has installed decides nothing.
+ * `cc` is a script that calls gcc with its own sysroot, and `pkg-config` answers for libseccomp, the one library that is asked for.
  * gcc finds its parts relative to itself; the shared libraries it needs come from `host-lib`, but for the C library.
  */
-export async function cToolchain(packages: readonly LockedPackage[], cache: string): Promise<CToolchain> {
+export async function cToolchain(packages: readonly LockedPackage[], cache: string): Promise<string> {
   const key = digestOf(canonicalJson({ layout: 1, packages }));
   const folder = join(cache, 'c-toolchain', hexOf(key));
   await makeFolderAtomic(folder, async (temporary) => {
@@ -46,7 +39,7 @@ export async function cToolchain(packages: readonly LockedPackage[], cache: stri
     writeFileSync(join(temporary, 'cc'), CC, { mode: 0o755 });
     writeFileSync(join(temporary, 'pkg-config'), PKG_CONFIG, { mode: 0o755 });
   });
-  return { cc: join(folder, 'cc'), pkgConfig: join(folder, 'pkg-config') };
+  return folder;
 }
 
 const CC = `#!/bin/sh

@@ -19,6 +19,7 @@ export function goEnvironment(settings: Readonly<Record<string, string>>): Recor
   ) as [string, string][];
   return {
     ...Object.fromEntries(inherited),
+    LC_ALL: 'C',
     GOFLAGS: '',
     GOWORK: 'off',
     GO111MODULE: 'on',

@@ -1,5 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { processRuns } from '../cache.ts';
 import { runc } from './runc.ts';
 import { type RunnerRecord, type RunnerState, readRecord } from './state.ts';
 
@@ -32,7 +34,10 @@ export async function down(state: RunnerState, timeoutMs: number): Promise<DownR
 /** Kills and removes the container, its cgroups and its sockets. */
 export async function removeLeftovers(state: RunnerState, record: RunnerRecord): Promise<void> {
   const container = runc(state, record);
-  if ((await container.state()) !== undefined) await container.delete();
+  if ((await container.state()) !== undefined) {
+    await container.delete();
+    await reaped(container.lastPid());
+  }
   removeCgroups(state.cgroupsPath);
   rmSync(state.run, { recursive: true, force: true });
 }
@@ -42,9 +47,14 @@ async function ended(container: ReturnType<typeof runc>, timeoutMs: number): Pro
   while (performance.now() < deadline) {
     const found = await container.state();
     if (found === undefined || found.status === 'stopped') return true;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
   return false;
+}
+
+/** The container's first process is the host's init's to reap: some take a moment. */
+async function reaped(pid: number): Promise<void> {
+  for (let round = 0; pid > 0 && processRuns(pid) && round < 100; round++) await sleep(20);
 }
 
 /** runc removes the container's own cgroup; folders that were made below it, and the common parent when it is empty, are ours. */

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, runLogged, tryRun } from '../process.ts';
 import { RUNNER_BIN } from './runner-image.ts';
@@ -13,6 +14,7 @@ export interface ContainerState {
 export function runc(state: RunnerState, record: Pick<RunnerRecord, 'rootfs'>) {
   const program = join(record.rootfs, RUNNER_BIN, 'runc');
   const base = ['--root', state.runc];
+  const pidFile = join(state.bundle, 'pid');
   return {
     /** The container's state, or undefined when there is none. */
     async state(): Promise<ContainerState | undefined> {
@@ -21,7 +23,13 @@ export function runc(state: RunnerState, record: Pick<RunnerRecord, 'rootfs'>) {
     },
     /** Starts the container and leaves it running. Gives runc's exit code; what it printed is in the log. */
     start: (logFd: number) =>
-      runLogged(program, [...base, 'run', '--detach', '--bundle', state.bundle, state.id], logFd),
+      runLogged(
+        program,
+        [...base, 'run', '--detach', '--pid-file', pidFile, '--bundle', state.bundle, state.id],
+        logFd,
+      ),
+    /** The host's id of the process that was last started as PID 1, alive or not; 0 when there is none. */
+    lastPid: () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0),
     kill: (signal: string) => run(program, [...base, 'kill', state.id, signal]),
     delete: () => run(program, [...base, 'delete', '--force', state.id]),
     /** Runs a program inside the runner, for tests and diagnosis. */

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hexOf } from '../digest.ts';
 import type { StartContract } from '../engines/engine.ts';
 import { ENGINE_LABEL } from '../engines/engine-image.ts';
@@ -147,7 +148,7 @@ async function start(state: RunnerState, record: RunnerRecord, readyTimeoutMs: n
       if (!alive) throw await failure('it ended while it was starting');
       if (performance.now() > deadline)
         throw await failure(`it was not ready within ${readyTimeoutMs / 1000} s: ${reason}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
     }
   } finally {
     closeSync(log);

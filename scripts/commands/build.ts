@@ -42,7 +42,7 @@ export function addBuild(program: Command): void {
             : `${releaseSummary(record)}\n\nLayout: ${result.layout}\nRecord: ${path}`,
         );
       } finally {
-        giveBack([out, context.cache], process.env);
+        await giveBack([out, context.cache], process.env);
       }
     });
 }

@@ -42,7 +42,7 @@ export function addLock(program: Command): void {
       if (process.stderr.isTTY) process.stderr.write('\x1b[2K\r');
       const changes = lockChanges(previous, lock);
       if (changes.length > 0) writeFileAtomic(join(context.root, LOCK_FILE), `${JSON.stringify(lock, null, 2)}\n`);
-      giveBack([join(context.root, LOCK_FILE), join(context.root, 'images'), context.cache], process.env);
+      await giveBack([join(context.root, LOCK_FILE), join(context.root, 'images'), context.cache], process.env);
       console.log(context.json ? JSON.stringify({ changes }) : changes.join('\n') || 'Nothing changed.');
     });
 }

@@ -53,7 +53,7 @@ export function addRelease(program: Command): void {
         const record = await releaseLocal(context, flags, out);
         console.log(context.json ? JSON.stringify(record) : `${releaseSummary(record)}\n\n${whatNext(out)}`);
       } finally {
-        giveBack([out, context.cache], process.env);
+        await giveBack([out, context.cache], process.env);
       }
     });
 }

@@ -42,7 +42,7 @@ export function addTest(program: Command): void {
         console.log(`\n${total.passed} passed, ${total.failed} failed`);
         if (total.failed > 0) process.exitCode = 1;
       } finally {
-        giveBack([join(context.root, 'dist'), join(context.root, 'node_modules'), context.cache], process.env);
+        await giveBack([join(context.root, 'dist'), join(context.root, 'node_modules'), context.cache], process.env);
       }
     });
 }

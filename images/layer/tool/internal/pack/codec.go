@@ -33,7 +33,10 @@ func newCodec(p *plan.Plan) (codec, error) {
 
 // zstdCodec makes one frame each (RFC 8878, section 3.1.1) with content size and checksum. Decoders read
 // concatenated frames as one stream (section 3.1).
-type zstdCodec struct{ enc *zstd.Encoder }
+type zstdCodec struct {
+	enc        *zstd.Encoder
+	frameBytes int
+}
 
 func newZstd(level, frameBytes int) (codec, error) {
 	levels := [...]zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault, zstd.SpeedBetterCompression, zstd.SpeedBestCompression}
@@ -45,15 +48,20 @@ func newZstd(level, frameBytes int) (codec, error) {
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(true),
 		zstd.WithAllLitEntropyCompression(level > 2),
-		zstd.WithLowerEncoderMem(false),
+		zstd.WithLowerEncoderMem(true), // of history no more than a window
 	)
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	return zstdCodec{enc}, nil
+	return zstdCodec{enc, frameBytes}, nil
 }
 
-func (c zstdCodec) encode(dst, src []byte) ([]byte, error) { return c.enc.EncodeAll(src, dst[:0]), nil }
+func (c zstdCodec) encode(dst, src []byte) ([]byte, error) {
+	if dst == nil { // once, so that it never grows
+		dst = make([]byte, 0, c.enc.MaxEncodedSize(c.frameBytes))
+	}
+	return c.enc.EncodeAll(src, dst[:0]), nil
+}
 
 // gzipCodec makes one member each (RFC 1952, section 2.2), without name, comment or time, from an unknown operating
 // system. Decoders read concatenated members as one stream.
