@@ -82,14 +82,20 @@ export function runAttached(
   });
 }
 
-/**
- * Starts a program that outlives its parent's terminal, with standard output and error in an open file,
- * and waits for it to end (a program that detaches ends soon). Gives its exit code.
- */
-export function runLogged(command: string, args: readonly string[], logFd: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args], { stdio: ['ignore', logFd, logFd] });
+/** A program that was started and not waited for. */
+export interface Started {
+  readonly pid: number;
+  /** Its exit code, 1 when a signal ended it. Rejects when it could not be started. */
+  readonly ended: Promise<number>;
+  readonly kill: (signal: NodeJS.Signals) => void;
+}
+
+/** Starts a program without input, with standard output and error in an open file. */
+export function start(command: string, args: readonly string[], logFd: number): Started {
+  const child = spawn(command, [...args], { stdio: ['ignore', logFd, logFd] });
+  const ended = new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code) => resolve(code ?? 1));
   });
+  return { pid: child.pid ?? 0, ended, kill: (signal) => child.kill(signal) };
 }

@@ -88,7 +88,7 @@ test('a missing compiler: its name and the way out, and nothing half-made', asyn
 test('a locked package that cannot be had: its name and where it was looked for', async () => {
   const folder = makeFolder(join(work, 'no-apt'));
   writeFileSync(join(folder, 'apt-get'), '#!/bin/sh\necho "E: Version was not found" >&2\nexit 100\n', { mode: 0o755 });
-  const env = { PATH: `${folder}:${process.env['PATH']}`, BEDPLATE_CACHE: join(work, 'cache-without-apt') };
+  const env = { PATH: `${folder}:${process.env.PATH}`, BEDPLATE_CACHE: join(work, 'cache-without-apt') };
   const { exitCode, stderr } = await bedplate(['build', '--out', join(work, 'never')], { env });
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(/ca-certificates \S+ \(all\) is locked but cannot be had: E: Version was not found/);

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compile } from '../images/compile/compile.ts';
 import { components } from '../images/components.ts';
 import { programNamed } from '../images/engines/engine-image.ts';
-import { run, tryRun } from '../images/process.ts';
+import { run, start, tryRun } from '../images/process.ts';
 import {
   BAKED,
   bedplateJson,
@@ -66,24 +66,9 @@ test('containerd imports the layout and mounts what is in it', async () => {
   const compiled = await compile(containerd, { lock: LOCK, cache: CACHE });
   const ctr = programNamed(compiled, 'ctr').path;
   const socket = join(work, 'containerd.sock');
-  // `setsid --fork` leaves it running on its own; it is stopped below.
-  const args = [
-    '--root',
-    makeFolder(join(work, 'root')),
-    '--state',
-    makeFolder(join(work, 'state')),
-    '--address',
-    socket,
-    '--log-level',
-    'error',
-  ];
-  await run('sh', [
-    '-c',
-    'setsid --fork "$@" </dev/null >"$0" 2>&1',
-    join(work, 'containerd.log'),
-    programNamed(compiled, 'containerd').path,
-    ...args,
-  ]);
+  const folders = ['--root', makeFolder(join(work, 'root')), '--state', makeFolder(join(work, 'state'))];
+  const log = openSync(join(work, 'containerd.log'), 'w');
+  const daemon = start(programNamed(compiled, 'containerd').path, [...folders, '--address', socket], log);
   try {
     await eventually('containerd answers', async () =>
       (await tryRun(ctr, ['-a', socket, 'version'])).exitCode === 0 ? true : undefined,
@@ -96,9 +81,8 @@ test('containerd imports the layout and mounts what is in it', async () => {
     expect(existsSync(join(work, 'mounted', DAEMON))).toBe(true);
     await run(ctr, ['-a', socket, 'images', 'unmount', '--rm', join(work, 'mounted')]);
   } finally {
-    await tryRun('pkill', ['-f', `--address ${socket}`]);
-    await eventually('containerd has ended', async () =>
-      (await tryRun('pgrep', ['-f', `--address ${socket}`])).exitCode === 0 ? undefined : true,
-    );
+    daemon.kill('SIGTERM');
+    await daemon.ended;
+    closeSync(log);
   }
 });

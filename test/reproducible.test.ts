@@ -25,7 +25,7 @@ test('another folder, cache, home, umask, time zone and locale give the same dig
     cpSync(join(ROOT, folder), join(there, folder), { recursive: true });
   }
   await run('ln', ['-s', join(ROOT, 'node_modules'), join(there, 'node_modules')]);
-  const goCaches = await run(process.env['BEDPLATE_GO'] ?? 'go', ['env', 'GOCACHE', 'GOMODCACHE']);
+  const goCaches = await run(process.env.BEDPLATE_GO ?? 'go', ['env', 'GOCACHE', 'GOMODCACHE']);
   const [GOCACHE = '', GOMODCACHE = ''] = goCaches.stdout.trim().split('\n');
   const env = {
     HOME: makeFolder(join(work, 'home')),

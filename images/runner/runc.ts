@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run, runLogged, tryRun } from '../process.ts';
+import { run, start, tryRun } from '../process.ts';
 import { RUNNER_BIN } from './runner-image.ts';
 import type { RunnerRecord, RunnerState } from './state.ts';
 
@@ -23,11 +23,8 @@ export function runc(state: RunnerState, record: Pick<RunnerRecord, 'rootfs'>) {
     },
     /** Starts the container and leaves it running. Gives runc's exit code; what it printed is in the log. */
     start: (logFd: number) =>
-      runLogged(
-        program,
-        [...base, 'run', '--detach', '--pid-file', pidFile, '--bundle', state.bundle, state.id],
-        logFd,
-      ),
+      start(program, [...base, 'run', '--detach', '--pid-file', pidFile, '--bundle', state.bundle, state.id], logFd)
+        .ended,
     /** The host's id of the process that was last started as PID 1, alive or not; 0 when there is none. */
     lastPid: () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0),
     kill: (signal: string) => run(program, [...base, 'kill', state.id, signal]),

@@ -10,11 +10,15 @@ import (
 	"bedplate.dev/images/layer/tool/internal/plan"
 )
 
+// maxDefaultThreads keeps memory below 200 MiB on large machines, with frames of 4 MiB and all but the slowest zstd
+// level. More would bring little: one thread hashes the tar stream.
+const maxDefaultThreads = 8
+
 // runPack reads a plan from standard input, packs it, and prints a pack.Result.
 func runPack(std streams, args []string) error {
 	flags := flag.NewFlagSet("pack", flag.ContinueOnError)
 	out := flags.String("out", "", "file to write the layer to")
-	threads := flags.Int("threads", runtime.GOMAXPROCS(0), "frames compressed at a time")
+	threads := flags.Int("threads", min(runtime.GOMAXPROCS(0), maxDefaultThreads), "frames compressed at a time")
 	if err := parse(std, flags, args); err != nil {
 		return err
 	}

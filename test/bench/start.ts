@@ -1,0 +1,211 @@
+/**
+ * How long until an engine answers? In one run, round by round in turn: a bare buildkitd with its OCI worker on this host, a bare
+ * containerd, and the runner (start → containerd ready → baked engine ready), then a second engine version through it.
+ * Ready is: the HTTP/2 SETTINGS frame of the server has come. Aim: the runner's engine within 1.5 × (bare buildkitd + bare containerd).
+ *
+ *     sudo node test/bench/start.ts [--rounds 5] [--json]
+ */
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { compile } from '../../images/compile/compile.ts';
+import { components } from '../../images/components.ts';
+import { programNamed } from '../../images/engines/engine-image.ts';
+import { start } from '../../images/process.ts';
+import { down } from '../../images/runner/down.ts';
+import { runc } from '../../images/runner/runc.ts';
+import { makeStateFolders, readRecord } from '../../images/runner/state.ts';
+import { table } from '../../release/local/summary.ts';
+import { BAKED, bootRunner, CACHE, CONFIG, LOCK, ROOT, removeFolder, temporaryFolder, VERSIONS } from '../harness.ts';
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } },
+});
+const parts = components({ root: ROOT, config: CONFIG, lock: LOCK, platform: 'linux/amd64', host: 'linux/amd64' });
+const program = async (input: typeof parts.runc, name: string) =>
+  programNamed(await compile(input, { lock: LOCK, cache: CACHE }), name).path;
+const engine = parts.engines.find((e) => e.version === BAKED);
+if (engine === undefined) throw new Error(`the lock has no buildkit ${BAKED}`);
+const programs = {
+  buildkitd: await program(engine.input, 'buildkitd'),
+  containerd: await program(parts.containerd, 'containerd'),
+  runc: await program(parts.runc, 'runc'),
+};
+const second = VERSIONS[1];
+
+const work = temporaryFolder('bench');
+const runner = await bootRunner('bench-runner');
+const { state } = runner;
+const record = readRecord(state);
+if (record === undefined) throw new Error('up leaves a record');
+await down(state, 60_000);
+
+const samples: Record<string, number[]> = {};
+const add = (name: string, ms: number) => {
+  samples[name] = [...(samples[name] ?? []), ms];
+};
+
+/** Round 0 fills caches and is not counted. */
+for (let round = 0; round <= Number(values.rounds); round++) {
+  const counted = round > 0;
+  const note = (name: string, ms: number) => counted && add(name, ms);
+  note('bare buildkitd (OCI worker)', await bareBuildkitd());
+  note('bare containerd', await bareContainerd());
+  const found = await runnerRound();
+  note('runner: start → containerd ready', found.containerdMs);
+  note('runner: start → baked engine ready', found.engineMs);
+  note(`second engine ${second}, first start (unpacks)`, found.secondFirstMs);
+  note(`second engine ${second}, later start`, found.secondLaterMs);
+}
+removeFolder(state.folder);
+removeFolder(work);
+report();
+
+async function bareBuildkitd(): Promise<number> {
+  const root = join(work, 'buildkitd');
+  mkdirSync(root, { recursive: true });
+  const socket = join(root, 'buildkitd.sock');
+  rmSync(socket, { force: true });
+  return timed(
+    programs.buildkitd,
+    [
+      '--root',
+      root,
+      '--addr',
+      `unix://${socket}`,
+      '--otel-socket-path',
+      join(root, 'otel.sock'),
+      '--containerd-worker=false',
+      '--oci-worker=true',
+      `--oci-worker-binary=${programs.runc}`,
+      '--oci-worker-snapshotter=overlayfs',
+      '--oci-worker-net=host',
+    ],
+    () => settings(socket),
+  );
+}
+
+async function bareContainerd(): Promise<number> {
+  const root = join(work, 'containerd');
+  const socket = join(root, 'containerd.sock');
+  mkdirSync(root, { recursive: true });
+  rmSync(socket, { force: true });
+  return timed(
+    programs.containerd,
+    ['--root', join(root, 'root'), '--state', join(root, 'state'), '--address', socket],
+    () => settings(socket),
+  );
+}
+
+async function timed(command: string, args: readonly string[], ready: () => Promise<void>): Promise<number> {
+  const log = openSync(join(work, 'log'), 'a');
+  const begin = performance.now();
+  const daemon = start(command, args, log);
+  await ready();
+  const ms = performance.now() - begin;
+  daemon.kill('SIGTERM');
+  await daemon.ended;
+  closeSync(log);
+  return ms;
+}
+
+async function runnerRound() {
+  makeStateFolders(state);
+  const logStart = statSync(state.log, { throwIfNoEntry: false })?.size ?? 0;
+  const log = openSync(state.log, 'a');
+  const begin = performance.now();
+  if (record === undefined || (await runc(state, record).start(log)) !== 0)
+    throw new Error(`the runner did not start: ${state.log}`);
+  await settings(runner.socket('default'));
+  const engineMs = performance.now() - begin;
+  closeSync(log);
+  // bedplated's own clock begins when it does: what runc took before is in engineMs only.
+  const line = readFileSync(state.log)
+    .subarray(logStart)
+    .toString()
+    .split('\n')
+    .find((text) => text.includes('"containerd ready"'));
+  const containerdMs = (JSON.parse(line ?? '{}') as { ms?: number }).ms ?? Number.NaN;
+  // A fresh state for the second engine: its image has to be imported and unpacked.
+  const secondFirstMs = await once(second);
+  await runner.inside(
+    '/opt/bedplate/runner/bin/ctr',
+    '-n',
+    'bedplate',
+    'tasks',
+    'kill',
+    '--signal',
+    'SIGTERM',
+    `buildkit-${second}`,
+  );
+  await eventuallyStopped(second);
+  const secondLaterMs = await once(second);
+  await down(state, 60_000);
+  rmSync(join(state.data, 'containerd'), { recursive: true, force: true });
+  return { engineMs, containerdMs, secondFirstMs, secondLaterMs };
+}
+
+async function once(version: string): Promise<number> {
+  const begin = performance.now();
+  await settings(runner.socket(version));
+  return performance.now() - begin;
+}
+
+async function eventuallyStopped(version: string): Promise<void> {
+  while ((await runner.engine(version)).state !== 'stopped') await sleep(5);
+}
+
+/** Connects, again and again while nobody listens, and waits for the server's first HTTP/2 frame (RFC 9113, section 3.4). */
+async function settings(socket: string): Promise<void> {
+  for (;;) {
+    const answered = await new Promise<boolean>((resolve) => {
+      const client = connect(socket, () =>
+        client.write(
+          Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
+        ),
+      );
+      client.once('data', () => {
+        client.destroy();
+        resolve(true);
+      });
+      client.once('error', () => resolve(false));
+      client.once('close', () => resolve(false));
+    });
+    if (answered) return;
+    await sleep(1);
+  }
+}
+
+function median(of: readonly number[]): number {
+  const sorted = [...of].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+function report(): void {
+  const rows = Object.entries(samples).map(([name, ms]) => ({
+    name,
+    medianMs: median(ms),
+    minMs: Math.min(...ms),
+    maxMs: Math.max(...ms),
+  }));
+  const paired = (samples['runner: start → baked engine ready'] ?? []).map(
+    (ms, i) => ms / ((samples['bare buildkitd (OCI worker)']?.[i] ?? 0) + (samples['bare containerd']?.[i] ?? 0)),
+  );
+  const ratio = median(paired);
+  if (values.json) {
+    console.log(JSON.stringify({ rows, ratio }));
+    return;
+  }
+  const ms = (value: number) => value.toFixed(0);
+  console.log(
+    table(
+      ['', 'median ms', 'min', 'max'],
+      rows.map((row) => [row.name, ms(row.medianMs), ms(row.minMs), ms(row.maxMs)]),
+    ),
+  );
+  console.log(
+    `\nrunner start → engine ready, over (bare buildkitd + bare containerd): ${ratio.toFixed(2)} (aim: at most 1.5)`,
+  );
+}
