@@ -1,0 +1,79 @@
+package contract
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Values replaces the placeholders of docs/spec/engine.md.
+type Values struct {
+	Socket           string // ${socket}
+	State            string // ${state}
+	Run              string // ${run}
+	ContainerdSocket string // ${containerdSocket}
+	Namespace        string // ${namespace}
+	Cgroup           string // ${cgroup}
+}
+
+// Command gives the engine's arguments and environment with every placeholder replaced.
+func (c Contract) Command(values Values) (args, env []string, err error) {
+	if args, err = expandAll(c.Args, values); err != nil {
+		return nil, nil, err
+	}
+	if env, err = expandAll(c.Env, values); err != nil {
+		return nil, nil, err
+	}
+	return args, env, nil
+}
+
+func expandAll(texts []string, values Values) ([]string, error) {
+	out := make([]string, 0, len(texts))
+	for _, text := range texts {
+		expanded, err := expand(text, values)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, expanded)
+	}
+	return out, nil
+}
+
+// expand replaces placeholders once, from left to right: what a value holds is never looked at again.
+func expand(text string, values Values) (string, error) {
+	var out strings.Builder
+	for rest := text; ; {
+		before, after, found := strings.Cut(rest, "${")
+		out.WriteString(before)
+		if !found {
+			return out.String(), nil
+		}
+		name, next, closed := strings.Cut(after, "}")
+		if !closed {
+			return "", fmt.Errorf("%q: a placeholder is not closed by }", text)
+		}
+		value, err := values.get(name)
+		if err != nil {
+			return "", fmt.Errorf("%q: %w", text, err)
+		}
+		out.WriteString(value)
+		rest = next
+	}
+}
+
+func (v Values) get(name string) (string, error) {
+	switch name {
+	case "socket":
+		return v.Socket, nil
+	case "state":
+		return v.State, nil
+	case "run":
+		return v.Run, nil
+	case "containerdSocket":
+		return v.ContainerdSocket, nil
+	case "namespace":
+		return v.Namespace, nil
+	case "cgroup":
+		return v.Cgroup, nil
+	}
+	return "", fmt.Errorf("${%s} is not a placeholder (known are socket, state, run, containerdSocket, namespace, cgroup)", name)
+}

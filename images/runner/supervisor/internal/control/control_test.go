@@ -1,0 +1,192 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/engine"
+	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/layout/layouttest"
+	"bedplate.dev/runner/supervisor/internal/paths"
+	"bedplate.dev/runner/supervisor/internal/settings"
+)
+
+type daemon struct{ ready bool }
+
+func (d *daemon) Info() (string, int, bool) { return "2.4.2", 12, d.ready }
+
+type broken struct{}
+
+func (broken) Start(context.Context) (engine.Process, error) { return nil, errors.New("it is broken") }
+
+func engineJSON(version string) string {
+	return strings.ReplaceAll(`{"schemaVersion": 1, "kind": "buildkit", "version": "VERSION",
+		"args": ["/bin/x"], "env": [], "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
+		"VERSION", version)
+}
+
+// runner is a runner's control API, on a temporary folder with 0.34.2 baked.
+func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
+	t.Helper()
+	at = paths.At(t.TempDir())
+	prefix := filepath.Join(at.Engines, "buildkit", "0.34.2")
+	if err := os.MkdirAll(prefix, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(prefix+"/engine.json", []byte(engineJSON("0.34.2")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	engines, err := fleet.Open(fleet.Options{
+		Paths: at, Default: "buildkit/0.34.2", Settings: settings.Settings{SocketMode: 0o600, IdleTimeout: time.Hour},
+		Starter: func(catalog.Entry) engine.Starter { return broken{} }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engines.Close(context.Background()) })
+	containerd = &daemon{ready: true}
+	return &Server{RunnerVersion: "0.1.0", StartedAt: time.Now(), Runner: func() (*fleet.Fleet, Containerd, string) {
+		return engines, containerd, ""
+	}}, at, containerd
+}
+
+func call(t *testing.T, s *Server, method, path string, into any) int {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	s.Handler().ServeHTTP(answer, httptest.NewRequest(method, path, nil))
+	if kind := answer.Header().Get("Content-Type"); kind != "application/json" {
+		t.Errorf("%s %s: content type %q", method, path, kind)
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), into); err != nil {
+		t.Errorf("%s %s: %v in %s", method, path, err, answer.Body)
+	}
+	return answer.Code
+}
+
+type listing struct {
+	Runner struct {
+		Version, StartedAt string
+		Containerd         struct {
+			Version string
+			Pid     int
+		}
+	}
+	Engines []map[string]any
+}
+
+type failure struct {
+	Error struct{ Code, Message string }
+}
+
+func TestReadyz(t *testing.T) {
+	s, _, containerd := runner(t)
+	var got struct {
+		Ready  bool
+		Reason string
+	}
+	if code := call(t, s, "GET", "/readyz", &got); code != 200 || !got.Ready {
+		t.Errorf("%d %+v", code, got)
+	}
+	containerd.ready = false
+	if code := call(t, s, "GET", "/readyz", &got); code != 503 || got.Ready || got.Reason == "" {
+		t.Errorf("%d %+v", code, got)
+	}
+	s.Runner = func() (*fleet.Fleet, Containerd, string) { return nil, nil, "starting" }
+	if code := call(t, s, "GET", "/readyz", &got); code != 503 || got.Reason != "starting" {
+		t.Errorf("%d %+v", code, got)
+	}
+}
+
+func TestEngines(t *testing.T) {
+	s, at, _ := runner(t)
+	var got listing
+	if code := call(t, s, "GET", "/v1/engines", &got); code != 200 || len(got.Engines) != 1 {
+		t.Fatalf("%d %+v", code, got)
+	}
+	if _, err := time.Parse(time.RFC3339, got.Runner.StartedAt); err != nil || got.Runner.Version != "0.1.0" || got.Runner.Containerd.Pid != 12 {
+		t.Errorf("%+v, %v", got.Runner, err)
+	}
+	want := map[string]any{
+		"kind": "buildkit", "version": "0.34.2", "default": true, "source": "baked", "state": "stopped",
+		"socket": at.Sockets + "/buildkit/0.34.2.sock", "connections": 0.0, "pid": 0.0, "startedAt": "", "startMs": 0.0, "lastError": "",
+	}
+	for field, value := range want {
+		if got.Engines[0][field] != value {
+			t.Errorf("%s: got %v, want %v", field, got.Engines[0][field], value)
+		}
+	}
+	if len(got.Engines[0]) != len(want) {
+		t.Errorf("fields that docs/spec/runner.md has not: %v", got.Engines[0])
+	}
+}
+
+func TestListingFindsLocalEngines(t *testing.T) {
+	s, at, _ := runner(t)
+	l := layouttest.New(t)
+	for _, version := range []string{"0.13.2", "0.34.2"} {
+		l.Tag(l.Image(runtime.GOARCH, map[string]string{contract.Label: engineJSON(version)}), version)
+	}
+	l.Tag(l.Image(runtime.GOARCH, map[string]string{contract.Label: `{"nonsense": 1}`}), "wrong")
+	l.Write()
+	if err := os.MkdirAll(at.State, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(l.Dir, at.Local); err != nil {
+		t.Fatal(err)
+	}
+	var got listing
+	call(t, s, "GET", "/v1/engines", &got)
+	if len(got.Engines) != 2 || got.Engines[0]["source"] != "local" || got.Engines[1]["source"] != "baked" {
+		t.Fatalf("got %v: baked wins, what is wrong is left out", got.Engines)
+	}
+	conn, err := net.Dial("unix", at.Sockets+"/buildkit/0.13.2.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a failed start: got %v, want EOF", err)
+	}
+	conn.Close()
+	call(t, s, "GET", "/v1/engines", &got)
+	if got.Engines[0]["lastError"] != "it is broken" {
+		t.Errorf("got %v", got.Engines[0])
+	}
+
+	if err := os.Remove(at.Local); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // its connection is forgotten
+	call(t, s, "GET", "/v1/engines", &got)
+	if _, err := os.Stat(at.Sockets + "/buildkit/0.13.2.sock"); len(got.Engines) != 1 || err == nil {
+		t.Errorf("after the layout has gone: %v, socket %v", got.Engines, err)
+	}
+}
+
+func TestStop(t *testing.T) {
+	s, _, _ := runner(t)
+	var stopped map[string]any
+	if code := call(t, s, "POST", "/v1/engines/buildkit/0.34.2/stop", &stopped); code != 200 || stopped["state"] != "stopped" {
+		t.Errorf("%d %v", code, stopped)
+	}
+	for _, path := range []string{"POST /v1/engines/buildkit/9.9.9/stop", "GET /v1/nothing", "DELETE /v1/engines"} {
+		var got failure
+		method, path, _ := strings.Cut(path, " ")
+		if code := call(t, s, method, path, &got); code != http.StatusNotFound || got.Error.Code != "not_found" || got.Error.Message == "" {
+			t.Errorf("%s %s: %d %+v", method, path, code, got)
+		}
+	}
+}

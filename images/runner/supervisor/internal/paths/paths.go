@@ -1,0 +1,53 @@
+// Package paths says where everything in the runner is: docs/spec/runner.md, "In the image" and "In the running container".
+package paths
+
+import "path/filepath"
+
+// Paths holds every fixed path of the runner. All are absolute.
+type Paths struct {
+	Bin         string // containerd, shim, runc
+	RunnerFile  string // what the image says of itself
+	Engines     string // baked engines, <kind>/<version>/
+	Settings    string // bedplated.json, optional
+	Sockets     string // what the host sees
+	Control     string // the control API's socket
+	State       string // the volume
+	Lock        string
+	Local       string // OCI layout of engine images
+	Logs        string
+	EngineState string // each engine's ${state}, <kind>/<version>/
+	EngineRun   string // each engine's ${run}, <kind>/<version>/
+	Cgroup      string // where cgroup hierarchies are mounted
+
+	ContainerdRoot   string
+	ContainerdState  string
+	ContainerdSocket string
+	ContainerdConfig string
+	ContainerdFIFOs  string // where containerd's clients put the FIFOs of their tasks
+}
+
+// At gives the runner's paths below root: "/" but in tests.
+func At(root string) Paths {
+	at := func(path string) string { return filepath.Join(root, path) }
+	return Paths{
+		Bin:         at("/opt/bedplate/runner/bin"),
+		RunnerFile:  at("/opt/bedplate/runner/runner.json"),
+		Engines:     at("/opt/bedplate/engines"),
+		Settings:    at("/etc/bedplate/bedplated.json"),
+		Sockets:     at("/run/bedplate"),
+		Control:     at("/run/bedplate/control.sock"),
+		State:       at("/var/lib/bedplate"),
+		Lock:        at("/var/lib/bedplate/lock"),
+		Local:       at("/var/lib/bedplate/local"),
+		Logs:        at("/var/lib/bedplate/log"),
+		EngineState: at("/var/lib/bedplate/engines"),
+		EngineRun:   at("/run/engines"),
+		Cgroup:      at("/sys/fs/cgroup"),
+
+		ContainerdRoot:   at("/var/lib/bedplate/containerd"),
+		ContainerdState:  at("/run/containerd"),
+		ContainerdSocket: at("/run/containerd/containerd.sock"),
+		ContainerdConfig: at("/run/containerd/config.toml"),
+		ContainerdFIFOs:  at("/run/containerd/fifo"),
+	}
+}

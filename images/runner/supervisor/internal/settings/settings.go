@@ -1,0 +1,77 @@
+// Package settings reads bedplated.json and runner.json: docs/spec/runner.md.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"bedplate.dev/runner/supervisor/internal/strictjson"
+)
+
+// Settings is what the owner of the host may choose.
+type Settings struct {
+	SocketGID   int           // group of every socket in /run/bedplate
+	SocketMode  fs.FileMode   // permission bits of the same
+	IdleTimeout time.Duration // an engine without connections is stopped after it
+	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
+}
+
+type file struct {
+	SocketGID     int64  `json:"socketGid"`
+	SocketMode    string `json:"socketMode"`
+	IdleTimeoutMs int64  `json:"idleTimeoutMs"`
+	HostRun       string `json:"hostRun"`
+}
+
+// Load reads the settings at path; a file that is not there means the defaults. Errors name the file and the field.
+func Load(path string) (Settings, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		data = []byte("{}")
+	} else if err != nil {
+		return Settings{}, fmt.Errorf("settings: %w", err)
+	}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000}
+	if err := strictjson.Decode(data, &raw); err != nil {
+		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+	}
+	settings, err := raw.validate()
+	if err != nil {
+		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+	}
+	return settings, nil
+}
+
+var modePattern = regexp.MustCompile(`^0?[0-7]{3}$`)
+
+func (f file) validate() (Settings, error) {
+	if f.SocketGID < 0 || f.SocketGID > math.MaxUint32-1 {
+		return Settings{}, fmt.Errorf("field \"socketGid\": %d is not a group id", f.SocketGID)
+	}
+	if !modePattern.MatchString(f.SocketMode) {
+		return Settings{}, fmt.Errorf("field \"socketMode\": %q is not three octal digits such as \"0660\"", f.SocketMode)
+	}
+	mode, err := strconv.ParseUint(f.SocketMode, 8, 32)
+	if err != nil {
+		return Settings{}, fmt.Errorf("field \"socketMode\": %w", err)
+	}
+	if f.IdleTimeoutMs < 0 || f.IdleTimeoutMs > math.MaxInt64/int64(time.Millisecond) {
+		return Settings{}, fmt.Errorf("field \"idleTimeoutMs\": %d is out of range", f.IdleTimeoutMs)
+	}
+	if f.HostRun != "" && !filepath.IsAbs(f.HostRun) {
+		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
+	}
+	return Settings{
+		SocketGID:   int(f.SocketGID),
+		SocketMode:  fs.FileMode(mode),
+		IdleTimeout: time.Duration(f.IdleTimeoutMs) * time.Millisecond,
+		HostRun:     f.HostRun,
+	}, nil
+}

@@ -1,0 +1,103 @@
+// Package sibling runs engines as containers of the runner's containerd: docs/spec/engine.md.
+package sibling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/cgroup"
+	"bedplate.dev/runner/supervisor/internal/containerd"
+	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/mounts"
+	"bedplate.dev/runner/supervisor/internal/paths"
+	"github.com/containerd/errdefs"
+)
+
+const (
+	// Namespace holds the engines' containers; their work is in namespaces of their own.
+	Namespace = "bedplate"
+
+	cgroupTimeout = 5 * time.Second
+	clearTimeout  = time.Minute
+	retryPause    = 50 * time.Millisecond
+)
+
+// Host is what engines run on.
+type Host struct {
+	Paths     paths.Paths
+	Daemon    *containerd.Daemon
+	BasePaths []string // runner.json's: what a baked engine sees of the runner's root
+	Log       *slog.Logger
+}
+
+// place is where one engine's things are.
+type place struct {
+	state, tmp, run, rootfs, socket, log string
+	cgroup                               string // of the engine itself
+	workCgroup                           string // of what it runs; containerd's own default for its namespace
+}
+
+func (h *Host) place(c contract.Contract) place {
+	state := filepath.Join(h.Paths.EngineState, c.Kind, c.Version)
+	run := filepath.Join(h.Paths.EngineRun, c.Kind, c.Version)
+	return place{
+		state:      state,
+		tmp:        filepath.Join(state, "tmp"),
+		run:        run,
+		rootfs:     filepath.Join(run, "rootfs"),
+		socket:     filepath.Join(run, "engine.sock"),
+		log:        filepath.Join(h.Paths.Logs, c.ID()+".log"),
+		cgroup:     "/bedplate-engines/" + c.ID(),
+		workCgroup: "/" + c.ID(),
+	}
+}
+
+// ClearAll removes the containers and tasks of an earlier life from every namespace.
+func (h *Host) ClearAll(ctx context.Context) error {
+	names, err := h.Daemon.Client().NamespaceService().List(ctx)
+	if err != nil {
+		return fmt.Errorf("listing containerd's namespaces: %w", err)
+	}
+	var failed []error
+	for _, name := range names {
+		failed = append(failed, h.clearNamespace(ctx, name))
+	}
+	return errors.Join(failed...)
+}
+
+// clear removes everything of an engine that does not run any more, or is not to: its container, the tasks and containers
+// it left in its namespace, their processes, cgroups and mounts, ${run} and what is in TMPDIR. Its ${state} and its images
+// and snapshots stay. It waits for containerd when that is away. exit is the engine's exit status if there was a task.
+func (h *Host) clear(ctx context.Context, entry catalog.Entry) (exit *uint32, err error) {
+	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
+	defer cancel()
+	for {
+		exit, err = h.clearContainers(ctx, entry)
+		if err == nil || !errdefs.IsUnavailable(err) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(retryPause) // containerd has gone meanwhile
+	}
+	at := h.place(entry.Contract)
+	return exit, errors.Join(
+		err,
+		cgroup.KillAndRemove(h.Paths.Cgroup, at.cgroup, cgroupTimeout),
+		cgroup.KillAndRemove(h.Paths.Cgroup, at.workCgroup, cgroupTimeout),
+		mounts.DetachBelow(at.state),
+		mounts.EmptyBelow(at.tmp),
+		mounts.EmptyBelow(at.run),
+	)
+}
+
+func (h *Host) clearContainers(ctx context.Context, entry catalog.Entry) (*uint32, error) {
+	if err := h.Daemon.WaitReady(ctx); err != nil {
+		return nil, err
+	}
+	exit, err := h.clearContainer(ctx, Namespace, entry.ID())
+	return exit, errors.Join(err, h.clearNamespace(ctx, entry.ID()))
+}

@@ -1,0 +1,128 @@
+package sibling
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/layout"
+	"bedplate.dev/runner/supervisor/internal/paths"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func entry(source catalog.Source) catalog.Entry {
+	e := catalog.Entry{Source: source, Contract: contract.Contract{
+		Kind: "buildkit", Version: "0.34.2", Env: []string{"NS=${namespace}"},
+		Args: []string{"/bin/d", "${socket}", "${state}", "${run}", "${containerdSocket}", "${cgroup}"},
+	}}
+	if source == catalog.Baked {
+		e.Prefix = "/opt/bedplate/engines/buildkit/0.34.2"
+	} else {
+		e.Image = &layout.Image{}
+	}
+	return e
+}
+
+func TestSpec(t *testing.T) {
+	h := &Host{Paths: paths.At("/")}
+	spec, err := h.spec(entry(catalog.Local))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34.2",
+		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/buildkit-0.34.2"}
+	if !slices.Equal(spec.Process.Args, wantArgs) {
+		t.Errorf("args %q", spec.Process.Args)
+	}
+	if want := []string{"NS=buildkit-0.34.2", "TMPDIR=/var/lib/bedplate/engines/buildkit/0.34.2/tmp"}; !slices.Equal(spec.Process.Env, want) {
+		t.Errorf("env %q", spec.Process.Env)
+	}
+	if !spec.Root.Readonly || spec.Linux.RootfsPropagation != "rshared" || spec.Linux.CgroupsPath != "/bedplate-engines/buildkit-0.34.2" {
+		t.Errorf("root %+v, linux %+v", spec.Root, spec.Linux)
+	}
+	if len(spec.Process.Rlimits) > 0 || spec.Linux.Seccomp != nil || spec.Linux.MaskedPaths != nil || spec.Linux.ReadonlyPaths != nil {
+		t.Error("it limits the engine more than the runner is")
+	}
+	for _, namespace := range spec.Linux.Namespaces {
+		if namespace.Type == specs.NetworkNamespace || namespace.Type == specs.CgroupNamespace {
+			t.Errorf("a %s namespace of its own", namespace.Type)
+		}
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// CAP_SYS_RESOURCE is number 24.
+	_, effective, _ := strings.Cut(string(status), "CapEff:\t")
+	has := strings.ContainsAny(effective[16-24/4-1:16-24/4], "13579bdf")
+	if slices.Contains(spec.Process.Capabilities.Bounding, "CAP_SYS_RESOURCE") != has {
+		t.Errorf("CapEff %.16s, but %v", effective, spec.Process.Capabilities.Bounding)
+	}
+}
+
+func TestMounts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "passwd")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "bin")
+	if err := os.Symlink("usr/bin", link); err != nil {
+		t.Fatal(err)
+	}
+	h := &Host{Paths: paths.At("/"), BasePaths: []string{file, link}}
+	find := func(e catalog.Entry, destination string) (int, *specs.Mount) {
+		list := h.mounts(e, h.place(e.Contract))
+		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == destination })
+		if i < 0 {
+			return i, nil
+		}
+		return i, &list[i]
+	}
+	proc, _ := find(entry(catalog.Baked), "/proc")
+	for _, shared := range []string{"/run/containerd", "/var/lib/bedplate/containerd", "/var/lib/bedplate/engines/buildkit/0.34.2", "/run/engines/buildkit/0.34.2"} {
+		i, mount := find(entry(catalog.Local), shared)
+		if mount == nil || mount.Source != shared || !slices.Contains(mount.Options, "rshared") || i > proc {
+			t.Errorf("%s: %d %+v", shared, i, mount)
+		}
+	}
+	for path, baked := range map[string]bool{file: true, "/opt/bedplate/engines/buildkit/0.34.2": true, link: false, "/opt/bedplate/runner": false} {
+		if _, mount := find(entry(catalog.Baked), path); (mount != nil) != baked {
+			t.Errorf("baked, %s: %+v", path, mount)
+		} else if mount != nil && !slices.Contains(mount.Options, "ro") {
+			t.Errorf("baked, %s can be written", path)
+		}
+		if _, mount := find(entry(catalog.Local), path); mount != nil {
+			t.Errorf("local, %s: its image has its own", path)
+		}
+	}
+
+	rootfs := t.TempDir()
+	if err := prepareRoot(rootfs, h.BasePaths); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(filepath.Join(rootfs, link)); err != nil || target != "usr/bin" {
+		t.Errorf("the link: %q, %v", target, err)
+	}
+	if err := prepareRoot(t.TempDir(), []string{"/nowhere/at/all"}); err == nil || !strings.Contains(err.Error(), "/nowhere/at/all") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLastLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("of an earlier start\n1\n2\n3\n4\n5\n6\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for offset, want := range map[int64]string{20: "2 | 3 | 4 | 5 | 6", 28: "5 | 6", 32: "", 999: ""} {
+		if got := lastLines(path, offset); got != want {
+			t.Errorf("from %d: %q, want %q", offset, got, want)
+		}
+	}
+	if got := lastLines(path+"x", 0); got != "" {
+		t.Errorf("no log: %q", got)
+	}
+}

@@ -1,0 +1,102 @@
+// Package socket opens the unix sockets that the host sees: docs/spec/runner.md, "bedplated.json".
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"bedplate.dev/runner/supervisor/internal/settings"
+)
+
+// longestBytes is what sockaddr_un holds, 108 bytes, without the NUL at its end.
+const longestBytes = 107
+
+// Opener opens sockets below Root with the owner, group and mode of the settings.
+type Opener struct {
+	Root     string // /run/bedplate
+	Settings settings.Settings
+}
+
+// Check refuses a path that is too long for a socket, inside the runner or where the host sees it. The path is below Root.
+func (o Opener) Check(path string) error {
+	if err := checkLength(path, "keep engine kinds and versions shorter"); err != nil {
+		return err
+	}
+	if o.Settings.HostRun == "" {
+		return nil
+	}
+	relative, err := filepath.Rel(o.Root, path)
+	if err != nil {
+		return err
+	}
+	return checkLength(filepath.Join(o.Settings.HostRun, relative),
+		"choose a shorter state folder on the host (hostRun in bedplated.json), or a symbolic link to it from a shorter one")
+}
+
+func checkLength(path, advice string) error {
+	if len(path) <= longestBytes {
+		return nil
+	}
+	return fmt.Errorf("socket path %s has %d bytes, a unix socket's has at most %d: %s", path, len(path), longestBytes, advice)
+}
+
+// Open listens at path, in place of any socket that is there. Nobody can connect before owner and mode are set:
+// it is made under another name and renamed. Closing the listener does not remove the path; Remove does.
+func (o Opener) Open(path string) (*net.UnixListener, error) {
+	if err := o.Check(path); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	// The other name is no longer than any socket's ("control.sock", "0.1.2.sock", "default.sock").
+	unready := filepath.Join(filepath.Dir(path), ".new.sock")
+	if err := Remove(unready); err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: unready, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("socket %s: %w", path, err)
+	}
+	listener.SetUnlinkOnClose(false)
+	err = os.Chown(unready, 0, o.Settings.SocketGID)
+	if err == nil {
+		err = os.Chmod(unready, o.Settings.SocketMode)
+	}
+	if err == nil {
+		err = os.Rename(unready, path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("socket %s: %w", path, err), listener.Close(), Remove(unready))
+	}
+	return listener, nil
+}
+
+// Remove removes the socket at path; one that is not there is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// RemoveAll removes every socket below root, and leaves all that is not a socket: root is a folder of the host's.
+func RemoveAll(root string) error {
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.Type() == fs.ModeSocket {
+			return Remove(path)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing old sockets: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package socket
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"bedplate.dev/runner/supervisor/internal/settings"
+)
+
+func TestOpen(t *testing.T) {
+	root := t.TempDir()
+	opener := Opener{Root: root, Settings: settings.Settings{SocketGID: 1234, SocketMode: 0o640}}
+	path := filepath.Join(root, "kind", "1.0.0.sock")
+	for range 2 { // the second takes the first one's place
+		listener, err := opener.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t); info.Mode() != os.ModeSocket|0o640 || owner.Uid != 0 || owner.Gid != 1234 {
+		t.Errorf("mode %v, owner %d:%d", info.Mode(), owner.Uid, owner.Gid)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestCheckLength(t *testing.T) {
+	base := "/run/bedplate"
+	exactly := func(bytes int) string {
+		return base + "/" + strings.Repeat("x", bytes-len(base)-1)
+	}
+	opener := Opener{Root: base}
+	if err := opener.Check(exactly(107)); err != nil {
+		t.Error(err)
+	}
+	if err := opener.Check(exactly(108)); err == nil || !strings.Contains(err.Error(), "108 bytes") {
+		t.Errorf("got %v", err)
+	}
+	opener.Settings.HostRun = "/" + strings.Repeat("h", 90)
+	if err := opener.Check(base + "/k/0.34.2.sock"); err != nil {
+		t.Error(err)
+	}
+	err := opener.Check(base + "/buildkit/0.34.2.sock")
+	if err == nil || !strings.Contains(err.Error(), opener.Settings.HostRun) || !strings.Contains(err.Error(), "hostRun") {
+		t.Errorf("got %v, want advice about hostRun", err)
+	}
+}
+
+func TestLongestPathOpens(t *testing.T) {
+	root := t.TempDir()
+	path := root + "/" + strings.Repeat("d", 107-len(root)-2-len("0.1.2.sock")) + "/0.1.2.sock"
+	if len(path) != 107 {
+		t.Fatalf("%d bytes", len(path))
+	}
+	listener, err := Opener{Root: root, Settings: settings.Settings{SocketMode: 0o600}}.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+}
+
+func TestRemoveAllLeavesOtherFiles(t *testing.T) {
+	root := t.TempDir()
+	listener, err := Opener{Root: root, Settings: settings.Settings{SocketMode: 0o600}}.Open(root + "/a/b.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := os.WriteFile(root+"/a/note", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveAll(root); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(root + "/a"); len(left) != 1 || left[0].Name() != "note" {
+		t.Errorf("left: %v", left)
+	}
+	if err := RemoveAll(root + "/nowhere"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,99 @@
+// Command bedplated is the supervisor and PID 1 of the runner image. It starts containerd and keeps it, opens a socket for
+// each engine it knows, starts an engine when someone connects, stops it when it is idle, and serves the control API.
+//
+// Its contract with the image, the container it runs in and its clients is docs/spec/runner.md; with engines,
+// docs/spec/engine.md. In short:
+//
+//   - It reads no environment variable. PATH given to containerd is the runner's own.
+//   - /opt/bedplate/runner/runner.json says what the image is, /etc/bedplate/bedplated.json (optional) what its owner wants.
+//   - It has to be privileged: it makes / rshared, and gives engines all capabilities and devices that it has itself.
+//   - /var/lib/bedplate has to be a volume or a real disk, /run a tmpfs, /run/bedplate a folder that the host sees.
+//   - Standard error is its log, one JSON object a line; "ms" is milliseconds since the process's start.
+//   - SIGTERM and SIGINT stop the engines in order, then containerd; exit status 0 when all of it went well, else 1, and
+//     the last line of the log says what did not. Other signals are not passed on to anyone.
+//
+// Usage: bedplated [--version]
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"bedplate.dev/runner/supervisor/internal/paths"
+	"bedplate.dev/runner/supervisor/internal/settings"
+	containerdlog "github.com/containerd/log"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/grpclog"
+)
+
+// version is set by -ldflags "-X main.version=…".
+var version = "dev"
+
+func main() {
+	log := newLog(os.Stderr)
+	if err := run(os.Args[1:], log); err != nil {
+		log.Error("bedplated failed", "error", err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(args []string, log *slog.Logger) error {
+	if len(args) == 1 && args[0] == "--version" {
+		fmt.Println("bedplated", version)
+		return nil
+	}
+	if len(args) > 0 {
+		return fmt.Errorf("unknown argument %q; usage: bedplated [--version]", args[0])
+	}
+	if os.Getpid() != 1 {
+		return errors.New("bedplated is the first process of a runner's container (PID 1), and this process is not")
+	}
+	ctx, stop := untilSignal(log)
+	defer stop()
+	reap()
+	at := paths.At("/")
+	log.Info("bedplated starting", "version", version)
+	// The client libraries' own lines would not be JSON; what matters of them comes back as errors.
+	if err := containerdlog.SetLevel("panic"); err != nil {
+		return err
+	}
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+	owner, err := settings.Load(at.Settings)
+	if err != nil {
+		return err
+	}
+	image, err := settings.LoadRunner(at.RunnerFile)
+	if err != nil {
+		return err
+	}
+	if err := prepare(at); err != nil {
+		return err
+	}
+	if err := serve(ctx, at, owner, image, log); err != nil {
+		return err
+	}
+	log.Info("bedplated stopped")
+	return nil
+}
+
+// untilSignal gives a context that ends, with its cause, at the first SIGTERM or SIGINT. Later ones are logged.
+func untilSignal(log *slog.Logger) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		for received := range signals {
+			if ctx.Err() != nil {
+				log.Warn("signal ignored: stopping already", "signal", received.String())
+				continue
+			}
+			cancel(fmt.Errorf("signal: %s", received))
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}

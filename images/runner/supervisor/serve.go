@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"bedplate.dev/runner/supervisor/internal/containerd"
+	"bedplate.dev/runner/supervisor/internal/control"
+	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/paths"
+	"bedplate.dev/runner/supervisor/internal/settings"
+	"bedplate.dev/runner/supervisor/internal/sibling"
+	"bedplate.dev/runner/supervisor/internal/socket"
+)
+
+const clearTimeout = 2 * time.Minute
+
+// runner is what has been started so far, for the control API.
+type runner struct {
+	mu     sync.Mutex
+	daemon *containerd.Daemon
+	fleet  *fleet.Fleet
+	reason string // why it is not ready
+}
+
+func (r *runner) state() (*fleet.Fleet, control.Containerd, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fleet, r.daemon, r.reason
+}
+
+func (r *runner) set(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}
+
+// serve starts everything in order, waits until ctx is done, and stops everything in reverse. It returns nil when all of
+// that went well.
+func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image settings.Runner, log *slog.Logger) (err error) {
+	state := &runner{reason: "containerd is starting"}
+	controlListener, err := socket.Opener{Root: at.Sockets, Settings: owner}.Open(at.Control)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           (&control.Server{RunnerVersion: image.Version, StartedAt: processStart, Runner: state.state}).Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	go func() {
+		if err := server.Serve(controlListener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("control API ended", "error", err.Error())
+		}
+	}()
+	defer func() { err = errors.Join(err, server.Close(), socket.Remove(at.Control)) }()
+
+	daemon, err := containerd.Start(ctx, at, log)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	defer func() { err = errors.Join(err, daemon.Stop()) }()
+	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Log: log}
+	if err := clear(ctx, host, daemon); err != nil {
+		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))
+	}
+
+	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Log: log})
+	if err != nil {
+		return err
+	}
+	state.set(func() { state.daemon, state.fleet = daemon, engines })
+	log.Info("runner ready", "version", image.Version, "engines", len(engines.List()))
+
+	<-ctx.Done()
+	log.Info("runner stopping", "reason", context.Cause(ctx).Error())
+	state.set(func() { state.fleet, state.reason = nil, "the runner is shutting down" })
+	return errors.Join(engines.Close(context.Background()), clear(context.Background(), host, daemon))
+}
+
+// clear waits for containerd, which may be on its way back.
+func clear(ctx context.Context, host *sibling.Host, daemon *containerd.Daemon) error {
+	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
+	defer cancel()
+	if err := daemon.WaitReady(ctx); err != nil {
+		return err
+	}
+	return host.ClearAll(ctx)
+}
+
+// unlessStopped is nil when the failure comes of a signal while starting: that was wanted.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
