@@ -46,12 +46,15 @@ export function openFilesLimit(limits: string): number {
   return hard === undefined || hard === 'unlimited' ? 1_048_576 : Number(hard);
 }
 
+/** Virtual consoles are the host's screen and keyboard: no build needs them, and there are over a hundred. */
+const CONSOLE = /^(tty\d+|vcs[au]?\d*)$/;
+
 /** Every device node below a folder but terminals, shared memory and what is not one. */
 function devicesBelow(folder: string): Device[] {
   const skipped = new Set(['pts', 'shm', 'fd', 'mqueue', 'console', 'ptmx', '.lxc', '.lxd-mounts', '.udev']);
   const found: Device[] = [];
   for (const name of readdirSync(folder)) {
-    if (skipped.has(name)) continue;
+    if (skipped.has(name) || CONSOLE.test(name)) continue;
     const path = join(folder, name);
     const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     if (stat === undefined) continue;

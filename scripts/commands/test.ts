@@ -6,8 +6,11 @@ import { cacheSection } from '../../images/cache.ts';
 import { goEnvironment, goToolchain } from '../../images/inputs/go-toolchain.ts';
 import { checkedLock } from '../../images/lock/read.ts';
 import { runAttached, tryRun } from '../../images/process.ts';
+import { requireRoot } from '../../images/runner/up.ts';
 import { type Context, makeContext } from '../context.ts';
 import { giveBack } from '../ownership.ts';
+import { makeProgress } from '../progress.ts';
+import { buildAll } from './build.ts';
 
 /** How many of something passed and failed. */
 interface Count {
@@ -31,7 +34,9 @@ export function addTest(program: Command): void {
     .addHelpText('after', '\nExample: sudo bedplate test')
     .action(async (flags: Flags, command: Command) => {
       const context = makeContext(command.optsWithGlobals());
+      if (flags.quick !== true) requireRoot('test');
       try {
+        if (flags.quick !== true) await buildAll(context, {}, makeProgress({ silent: false }));
         const counts = [
           await check(context, 'lint and format', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']),
           await check(context, 'types', ['node_modules/typescript/bin/tsc']),
