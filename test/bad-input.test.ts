@@ -1,12 +1,14 @@
 import { chownSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bootstrapGo } from '../images/inputs/go-toolchain.ts';
 import { tryRun } from '../images/process.ts';
 import {
   BAKED,
   bedplate,
   bedplateJson,
   bootRunner,
+  CACHE,
   ensureBuilt,
   LAYOUT,
   leftovers,
@@ -206,7 +208,7 @@ test('sudo leaves nothing of root’s in the checkout or the user’s caches', a
   await tryRun('ln', ['-s', join(ROOT, 'node_modules'), join(checkout, 'node_modules')]);
   await tryRun('chown', ['-hR', `${user}:${user}`, home]);
   chownSync(home, user, user);
-  const caches = (await tryRun('go', ['env', 'GOMODCACHE'])).stdout.trim();
+  const caches = (await tryRun(bootstrapGo(), ['env', 'GOMODCACHE'])).stdout.trim();
   const env = {
     HOME: home,
     SUDO_UID: String(user),
@@ -215,7 +217,6 @@ test('sudo leaves nothing of root’s in the checkout or the user’s caches', a
     BEDPLATE_CACHE: join(home, '.cache/bedplate'),
   };
   // All that is compiled is there: what is looked at is who owns the rest.
-  const { CACHE } = await import('./harness.ts');
   cpSync(CACHE, env.BEDPLATE_CACHE, { recursive: true });
   await bedplateJson(['build'], { env, root: checkout });
   const owned = (await tryRun('find', [home, '-uid', '0'])).stdout;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { smokeBuild } from '../compat-matrix/smoke/smoke.ts';
 import { tryRun } from '../images/process.ts';
+import { controlClient } from '../images/runner/control.ts';
 import { smokeShell } from '../scripts/commands/release.ts';
 import {
   BAKED,
@@ -96,7 +97,6 @@ test('an engine that nobody uses is stopped after the idle time, and starts agai
 
 test('an engine is stopped by the control API', async () => {
   await smoke(BAKED);
-  const { controlClient } = await import('../images/runner/control.ts');
   expect(await controlClient(runner.state).stop('buildkit', BAKED)).toMatchObject({ state: 'stopped', pid: 0 });
   await expect(controlClient(runner.state).stop('buildkit', '9.9.9')).rejects.toThrow('9.9.9');
 });

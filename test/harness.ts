@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -197,7 +198,6 @@ export async function leftovers(state: RunnerState): Promise<string[]> {
 
 /** The network namespaces of this host's processes, by inode. */
 export function networkNamespaces(): Set<string> {
-  const { readlinkSync } = process.getBuiltinModule('node:fs');
   const found = new Set<string>();
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {

@@ -1,6 +1,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { bootstrapGo } from '../images/inputs/go-toolchain.ts';
 import { run } from '../images/process.ts';
 import type { ReleaseRecord } from '../release/local/record.ts';
 import { bedplateJson, CACHE, makeFolder, ROOT, removeFolder, temporaryFolder } from './harness.ts';
@@ -25,7 +26,7 @@ test('another folder, cache, home, umask, time zone and locale give the same dig
     cpSync(join(ROOT, folder), join(there, folder), { recursive: true });
   }
   await run('ln', ['-s', join(ROOT, 'node_modules'), join(there, 'node_modules')]);
-  const goCaches = await run(process.env.BEDPLATE_GO ?? 'go', ['env', 'GOCACHE', 'GOMODCACHE']);
+  const goCaches = await run(bootstrapGo(), ['env', 'GOCACHE', 'GOMODCACHE']);
   const [GOCACHE = '', GOMODCACHE = ''] = goCaches.stdout.trim().split('\n');
   const env = {
     HOME: makeFolder(join(work, 'home')),

