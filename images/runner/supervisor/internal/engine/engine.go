@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
+
+	"bedplate.dev/runner/supervisor/internal/proxy"
 )
 
 // Starter starts the engine's process.
@@ -63,9 +64,22 @@ type Status struct {
 	StartedAt   time.Time     // of the last start, zero before the first
 	Start       time.Duration // from the first connection until ready, of the last start
 	LastError   string
+	Failures    int // failed starts and early deaths in a row
 }
 
-var errClosed = errors.New("the runner is shutting down")
+var (
+	errClosed = errors.New("the runner is shutting down")
+	errGone   = errors.New("the client has gone")
+)
+
+// Options are what an Engine needs.
+type Options struct {
+	Name        string // for clients: "buildkit/0.34.2"
+	Starter     Starter
+	GRPC        bool // its clients speak gRPC: one that waits is greeted, one that waits in vain is told why
+	IdleTimeout time.Duration
+	Log         *slog.Logger
+}
 
 // attempt is one start; its fields are set before done is closed.
 type attempt struct {
@@ -76,24 +90,24 @@ type attempt struct {
 
 // Engine is safe for concurrent use.
 type Engine struct {
-	starter     Starter
-	idleTimeout time.Duration
-	log         *slog.Logger
+	Options
 
 	mu      sync.Mutex
 	state   State
 	closed  bool
-	current *attempt               // while starting
-	process Process                // while running
-	stopped chan struct{}          // while stopping: closed at its end
-	conns   map[*net.UnixConn]bool // true: joined to the process
-	idle    *time.Timer            // while running without connections
+	current *attempt            // while starting
+	process Process             // while running
+	stopped chan struct{}       // while stopping: closed at its end
+	conns   map[proxy.Conn]bool // true: joined to the process
+	idle    *time.Timer         // while running without connections
+	readyAt time.Time           // of the present or last process
+	backoff backoff
 	status  Status
 }
 
 // New makes a stopped engine.
-func New(starter Starter, idleTimeout time.Duration, log *slog.Logger) *Engine {
-	return &Engine{starter: starter, idleTimeout: idleTimeout, log: log, state: Stopped, conns: map[*net.UnixConn]bool{}}
+func New(options Options) *Engine {
+	return &Engine{Options: options, state: Stopped, conns: map[proxy.Conn]bool{}}
 }
 
 // Status tells how the engine is now.
@@ -103,6 +117,7 @@ func (e *Engine) Status() Status {
 	status := e.status
 	status.State = e.state
 	status.Connections = len(e.conns)
+	status.Failures = e.backoff.failures
 	if e.process != nil {
 		status.PID = e.process.PID()
 	}
@@ -110,8 +125,8 @@ func (e *Engine) Status() Status {
 }
 
 // ready gives the running process, after starting it or waiting for whoever does. Many callers make one start, and all of
-// them get its error. While the engine stops they wait, then start it afresh.
-func (e *Engine) ready() (Process, error) {
+// them get its error. While the engine stops they wait, then start it afresh. It gives up when gone is closed; the start goes on.
+func (e *Engine) ready(gone <-chan struct{}) (Process, error) {
 	for {
 		e.mu.Lock()
 		var wait <-chan struct{}
@@ -127,6 +142,10 @@ func (e *Engine) ready() (Process, error) {
 		case e.state == Stopping:
 			wait = e.stopped
 		case e.state == Stopped:
+			if err := e.backoff.refuses(time.Now(), e.status.LastError); err != nil {
+				e.mu.Unlock()
+				return nil, err
+			}
 			e.begin()
 			fallthrough
 		default:
@@ -134,7 +153,11 @@ func (e *Engine) ready() (Process, error) {
 			wait = joined.done
 		}
 		e.mu.Unlock()
-		<-wait
+		select {
+		case <-wait:
+		case <-gone:
+			return nil, errGone
+		}
 		if joined != nil && joined.err != nil {
 			return nil, joined.err
 		}
@@ -153,14 +176,14 @@ func (e *Engine) begin() {
 func (e *Engine) start(ctx context.Context, current *attempt) {
 	defer current.cancel()
 	began := time.Now()
-	e.log.Info("engine starting")
-	process, err := e.starter.Start(ctx)
+	e.Log.Info("engine starting")
+	process, err := e.Starter.Start(ctx)
 	took := time.Since(began)
 
 	if err != nil {
-		e.log.Error("engine failed to start", "error", err.Error(), "tookMs", took.Milliseconds())
+		e.Log.Error("engine failed to start", "error", err.Error(), "tookMs", took.Milliseconds())
 	} else {
-		e.log.Info("engine ready", "pid", process.PID(), "tookMs", took.Milliseconds())
+		e.Log.Info("engine ready", "pid", process.PID(), "tookMs", took.Milliseconds())
 		defer func() { go e.watch(process) }()
 	}
 
@@ -170,9 +193,13 @@ func (e *Engine) start(ctx context.Context, current *attempt) {
 	if err != nil {
 		e.state = Stopped
 		e.status.LastError = err.Error()
+		if ctx.Err() == nil {
+			e.backoff.failed(time.Now())
+		}
 	} else {
 		e.state = Running
 		e.process = process
+		e.readyAt = time.Now()
 		e.status.Start = took
 		e.status.LastError = ""
 		e.armIdle()
@@ -189,7 +216,12 @@ func (e *Engine) watch(process Process) {
 		e.mu.Unlock()
 		return // stopped by us
 	}
-	e.log.Error("engine died", "pid", process.PID(), "connections", len(e.conns))
+	e.Log.Error("engine died", "pid", process.PID(), "connections", len(e.conns))
 	e.closeConns()
+	if time.Since(e.readyAt) < soundLife {
+		e.backoff.failed(time.Now())
+	} else {
+		e.backoff = backoff{}
+	}
 	e.stop("died: ")
 }

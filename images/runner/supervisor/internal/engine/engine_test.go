@@ -185,8 +185,8 @@ func TestChurnLeaksNothing(t *testing.T) {
 func TestLogsCarryDurations(t *testing.T) {
 	var out bytes.Buffer
 	f := &fake{t: t, dir: t.TempDir()}
-	e := New(f, time.Hour, slog.New(slog.NewJSONHandler(&out, nil)))
-	if _, err := e.ready(); err != nil {
+	e := New(Options{Starter: f, IdleTimeout: time.Hour, Log: slog.New(slog.NewJSONHandler(&out, nil))})
+	if _, err := e.ready(nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(context.Background()); err != nil {

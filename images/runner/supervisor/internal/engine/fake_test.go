@@ -110,7 +110,7 @@ func serve(t *testing.T, f *fake, idle time.Duration) (*Engine, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(f, idle, slog.New(slog.DiscardHandler))
+	e := New(Options{Name: "fake/1.2.3", Starter: f, IdleTimeout: idle, Log: slog.New(slog.DiscardHandler)})
 	go e.Serve(listener)
 	t.Cleanup(func() { listener.Close(); e.Close(context.Background()) })
 	return e, path

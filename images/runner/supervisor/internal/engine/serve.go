@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/http2wait"
 	"bedplate.dev/runner/supervisor/internal/proxy"
 )
 
@@ -23,17 +24,19 @@ func (e *Engine) Serve(listener *net.UnixListener) {
 		}
 		if err != nil {
 			// Out of file descriptors, as a rule: better in a moment.
-			e.log.Error("cannot accept", "error", err.Error())
+			e.Log.Error("cannot accept", "error", err.Error())
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		go e.handle(conn)
+		go e.Handle(conn)
 	}
 }
 
-func (e *Engine) handle(client *net.UnixConn) {
+// Handle serves one connection until it ends. It blocks.
+func (e *Engine) Handle(client proxy.Conn) {
 	e.mu.Lock()
 	e.conns[client] = false
+	running := e.state == Running
 	e.disarmIdle()
 	e.mu.Unlock()
 	defer func() {
@@ -43,20 +46,41 @@ func (e *Engine) handle(client *net.UnixConn) {
 		e.armIdle()
 		e.mu.Unlock()
 	}()
-
-	backend, err := e.dial(client)
-	if err != nil {
-		e.log.Warn("connection refused", "error", err.Error())
+	if e.GRPC && !running {
+		e.holdAndJoin(client)
 		return
 	}
-	proxy.Join(client, backend)
+	backend, err := e.dial(client, nil)
+	if err != nil {
+		e.Log.Warn("connection refused", "error", err.Error())
+		return
+	}
+	proxy.Join(client, client, backend)
+}
+
+// holdAndJoin keeps a gRPC client content while the engine starts, and tells it why when it does not.
+func (e *Engine) holdAndJoin(client proxy.Conn) {
+	hold := http2wait.Begin(client)
+	backend, err := e.dial(client, hold.Gone())
+	if err != nil {
+		e.Log.Warn("connection refused", "error", err.Error())
+		hold.Refuse(fmt.Sprintf("bedplate: engine %s: %s", e.Name, err))
+		return
+	}
+	rest, err := hold.Release(backend)
+	if err != nil {
+		e.Log.Warn("connection lost", "error", err.Error())
+		backend.Close()
+		return
+	}
+	proxy.Join(client, rest, backend)
 }
 
 // dial connects to the engine, starting it if need be. An engine that has just died refuses before its end is known here;
 // so a refusal is believed only when it lasts.
-func (e *Engine) dial(client *net.UnixConn) (*net.UnixConn, error) {
+func (e *Engine) dial(client proxy.Conn, gone <-chan struct{}) (proxy.Conn, error) {
 	for began := time.Now(); ; time.Sleep(dialPause) {
-		process, err := e.ready()
+		process, err := e.ready(gone)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +99,7 @@ func (e *Engine) dial(client *net.UnixConn) (*net.UnixConn, error) {
 }
 
 // bind marks the client's connection as the process's own: it ends when the process does. False when the process has gone.
-func (e *Engine) bind(client *net.UnixConn, process Process) bool {
+func (e *Engine) bind(client proxy.Conn, process Process) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.process != process {

@@ -25,7 +25,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 			wait = given.done
 			e.mu.Unlock()
 		case Running:
-			e.log.Info("engine stopping", "reason", "asked to", "connections", len(e.conns))
+			e.Log.Info("engine stopping", "reason", "asked to", "connections", len(e.conns))
 			wait = e.stop("")
 		case Stopping:
 			wait = e.stopped
@@ -79,14 +79,17 @@ func (e *Engine) stop(died string) <-chan struct{} {
 		if died != "" {
 			level, text = slog.LevelError, died+ending.String()
 		}
-		e.log.Log(context.Background(), level, "engine stopped", "ending", text, "tookMs", time.Since(began).Milliseconds())
+		e.Log.Log(context.Background(), level, "engine stopped", "ending", text, "tookMs", time.Since(began).Milliseconds())
 		if err != nil {
-			e.log.Error("engine not cleaned up", "error", err.Error())
+			e.Log.Error("engine not cleaned up", "error", err.Error())
 		}
 
 		e.mu.Lock()
 		e.closeConns()
 		e.state, e.stopped = Stopped, nil
+		if died == "" {
+			e.backoff = backoff{}
+		}
 		if died != "" {
 			e.status.LastError = died + ending.String()
 		}
@@ -106,14 +109,14 @@ func (e *Engine) armIdle() {
 	}
 	process := e.process
 	e.disarmIdle()
-	e.idle = time.AfterFunc(e.idleTimeout, func() {
+	e.idle = time.AfterFunc(e.IdleTimeout, func() {
 		e.mu.Lock()
 		// A connection may have come, or the engine gone and come again, while this waited for the lock.
 		if e.process != process || len(e.conns) > 0 || e.idle == nil {
 			e.mu.Unlock()
 			return
 		}
-		e.log.Info("engine stopping", "reason", "idle", "idleMs", e.idleTimeout.Milliseconds())
+		e.Log.Info("engine stopping", "reason", "idle", "idleMs", e.IdleTimeout.Milliseconds())
 		e.stop("")
 	})
 }

@@ -121,8 +121,11 @@ func (f *Fleet) add(entry catalog.Entry) error {
 	log := f.options.Log.With("engine", entry.Name())
 	folder := filepath.Join(f.options.Paths.Sockets, entry.Kind)
 	member := &Member{
-		Entry:      entry,
-		Engine:     engine.New(f.options.Starter(entry), f.options.Settings.IdleTimeout, log),
+		Entry: entry,
+		Engine: engine.New(engine.Options{
+			Name: entry.Name(), Starter: f.options.Starter(entry), GRPC: entry.Protocol == "grpc",
+			IdleTimeout: f.options.Settings.IdleTimeout, Log: log,
+		}),
 		Default:    entry.Name() == f.options.Default,
 		SocketPath: filepath.Join(folder, entry.Version+".sock"),
 		sockets:    map[string]*net.UnixListener{},

@@ -1,4 +1,4 @@
-// Package proxy joins two unix connections.
+// Package proxy joins two connections.
 package proxy
 
 import (
@@ -6,23 +6,31 @@ import (
 	"net"
 )
 
+// Conn is a connection whose sending half can be closed alone: unix, TCP and TLS.
+type Conn interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // Join copies both ways until both have ended, then closes both. The end of one direction is passed on alone (half-close),
 // so a client that has said everything still gets its answer. A failed write ends both directions.
-// The kernel moves the bytes (splice).
-func Join(client, backend *net.UnixConn) {
+// What the client says is read from said: the client itself, or what stands before it.
+// Between two plain sockets the kernel moves the bytes (splice).
+func Join(client Conn, said io.Reader, backend Conn) {
 	defer client.Close()
 	defer backend.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		pass(backend, client)
+		pass(backend, said, client)
 	}()
-	pass(client, backend)
+	pass(client, backend, backend)
 	<-done
 }
 
-func pass(to, from *net.UnixConn) {
-	if _, err := io.Copy(to, from); err != nil {
+// pass copies what source says, which is from or stands before it.
+func pass(to Conn, source io.Reader, from Conn) {
+	if _, err := io.Copy(to, source); err != nil {
 		// One side is gone: no direction has a meaning any more.
 		to.Close()
 		from.Close()

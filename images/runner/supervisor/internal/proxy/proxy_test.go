@@ -38,7 +38,7 @@ func joined(t testing.TB) (client, server *net.UnixConn, done chan struct{}) {
 	client, front := pair(t)
 	back, server := pair(t)
 	done = make(chan struct{})
-	go func() { defer close(done); Join(front, back) }()
+	go func() { defer close(done); Join(front, front, back) }()
 	return client, server, done
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/engine"
+	"bedplate.dev/runner/supervisor/internal/http2wait"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -35,7 +36,7 @@ func (s *starter) Start(ctx context.Context) (engine.Process, error) {
 	if err != nil {
 		return nil, s.abandon(err)
 	}
-	if err := process.awaitSocket(ctx); err != nil {
+	if err := process.awaitReady(ctx); err != nil {
 		ending, stopErr := process.kill()
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, ending), stopErr)
 	}
@@ -99,24 +100,43 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 	return process, nil
 }
 
-// awaitSocket returns when the engine accepts, or why it does not.
-func (p *process) awaitSocket(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, p.deadline)
+// awaitReady returns when the engine serves, or why it does not.
+func (p *process) awaitReady(parent context.Context) error {
+	entry := p.starter.entry
+	late := fmt.Errorf("the engine does not answer on %s %d ms after its start", p.at.socket, entry.StartTimeoutMs)
+	ctx, cancel := context.WithDeadlineCause(parent, p.deadline, late)
 	defer cancel()
-	for {
-		conn, err := net.Dial("unix", p.at.socket)
-		if err == nil {
-			return conn.Close()
-		}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go func() {
 		select {
 		case <-p.exited:
-			return errors.New("the engine ended before it was ready")
+			end(errors.New("the engine ended before it was ready"))
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return errors.New("the start was given up")
-			}
-			return fmt.Errorf("the engine does not accept on %s %d ms after its start", p.at.socket, p.starter.entry.StartTimeoutMs)
+		}
+	}()
+	for ctx.Err() == nil {
+		if answers(ctx, p.at.socket, entry.Protocol) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
 		case <-time.After(socketPoll):
 		}
 	}
+	if parent.Err() != nil {
+		return errors.New("the start was given up")
+	}
+	return context.Cause(ctx)
+}
+
+// answers tells whether the engine serves: it accepts and, for gRPC, has sent its SETTINGS. Some engines listen long before that.
+func answers(ctx context.Context, socket, protocol string) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	return protocol != "grpc" || http2wait.Greet(conn) == nil
 }
