@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { smokeBuild } from '../compat-matrix/smoke/smoke.ts';
@@ -7,6 +7,7 @@ import { controlClient } from '../images/runner/control.ts';
 import { smokeShell } from '../scripts/commands/release.ts';
 import {
   BAKED,
+  bedplate,
   bedplateJson,
   bootRunner,
   buildArgs,
@@ -83,6 +84,82 @@ test.each([BAKED, '0.13.2'])(
     expect(after.startedAt).not.toBe(before.startedAt);
   },
 );
+
+/** A build whose only RUN says what it was given: the same again comes from the cache. */
+async function cachedBuild(version: string, nonce: string) {
+  const out = join(context, `out-${nonce}`);
+  const quick = await buildContext(
+    'quick',
+    'FROM scratch\nCOPY busybox /bin/busybox\nARG NONCE\nRUN ["/bin/busybox", "touch", "/done"]\n',
+  );
+  try {
+    const args = buildArgs(runner.socket(version), quick, out, [`--opt=build-arg:NONCE=${nonce}`]);
+    return await tryRun(await buildctl(version), args);
+  } finally {
+    removeFolder(quick);
+  }
+}
+
+/** Kills processes of the runner by what their command lines match, from the host. */
+async function killInside(pattern: string): Promise<void> {
+  const found = await tryRun('pgrep', ['--full', pattern]);
+  const pids = found.stdout.trim().split('\n').map(Number);
+  const mine = pids.filter((pid) => readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(runner.state.cgroupsPath));
+  expect(mine).toHaveLength(1);
+  for (const pid of mine) process.kill(pid, 'SIGKILL');
+}
+
+test('the shim of an engine killed: its RUN ends, the neighbour builds on, the next connection gets a fresh engine', async () => {
+  const version = '0.29.0';
+  const neighbour = sleepingBuild('0.13.2');
+  const build = sleepingBuild(version);
+  await eventually('both RUNs are running', async () =>
+    (await tasks(version)).length > 0 && (await tasks('0.13.2')).length > 0 ? true : undefined,
+  );
+  const before = await runner.engine('0.13.2');
+  await killInside(`containerd-shim-runc-v2 -namespace bedplate -id buildkit-${version} `);
+  expect((await build).exitCode).not.toBe(0);
+  await eventually(
+    'no task of it is left',
+    async () => ((await tasks(version)).length === 0 ? true : undefined),
+    5_000,
+  );
+  expect(await smoke(version)).toMatchObject({ status: 'pass', reason: '' });
+  expect((await tasks('0.13.2')).length).toBe(1);
+  expect((await runner.engine('0.13.2')).pid).toBe(before.pid);
+  await tryRun('pkill', ['-f', context]);
+  await neighbour;
+});
+
+test('containerd killed: builds in flight end soon and by name, engines keep their processes, the next build hits the cache', async () => {
+  const nonce = `cache-${Date.now()}`;
+  expect((await cachedBuild(BAKED, nonce)).exitCode).toBe(0);
+  const build = sleepingBuild(BAKED);
+  await eventually('the RUN is running', async () => ((await tasks(BAKED)).length > 0 ? true : undefined));
+  const before = {
+    engine: (await runner.engine(BAKED)).pid,
+    containerd: (await runner.engines()).runner.containerd.pid,
+  };
+  await killInside('/opt/bedplate/runner/bin/containerd --config');
+  const killed = performance.now();
+  await eventually('containerd is back', async () => {
+    const found = await bedplate(['status', ...runner.flag, '--json']);
+    return found.exitCode === 0 ? true : undefined;
+  });
+  const { exitCode, stderr } = await build;
+  expect(performance.now() - killed).toBeLessThan(10_000);
+  expect([exitCode, stderr]).toEqual([1, expect.stringContaining('failure waiting for process')]);
+  const after = {
+    engine: (await runner.engine(BAKED)).pid,
+    containerd: (await runner.engines()).runner.containerd.pid,
+  };
+  expect(after.engine).toBe(before.engine);
+  expect(after.containerd).not.toBe(before.containerd);
+  const again = await cachedBuild(BAKED, nonce);
+  expect([again.exitCode, again.stderr]).toEqual([0, expect.stringContaining('CACHED')]);
+  expect(await smoke(BAKED)).toMatchObject({ status: 'pass', reason: '' });
+  await eventually('no task of it is left', async () => ((await tasks(BAKED)).length === 0 ? true : undefined));
+});
 
 test('an engine that nobody uses is stopped after the idle time, and starts again', async () => {
   await smoke(BAKED);

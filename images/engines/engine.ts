@@ -7,6 +7,8 @@ export interface StartContract {
   readonly version: string;
   readonly args: readonly string[];
   readonly env: readonly string[];
+  /** Written to ${run} before each start, by name. */
+  readonly files: Readonly<Record<string, string>>;
   readonly protocol: 'grpc' | 'http';
   readonly stopSignal: string;
   readonly startTimeoutMs: number;

@@ -1,11 +1,12 @@
 /**
  * How long until an engine answers? In one run, round by round in turn: a bare buildkitd with its OCI worker on this host, a bare
  * containerd, and the runner (start → containerd ready → baked engine ready), then a second engine version through it.
- * Ready is: the HTTP/2 SETTINGS frame of the server has come. Aim: the runner's engine within 1.5 × (bare buildkitd + bare containerd).
+ * Ready is: a gRPC call is answered. Aim: the runner's engine within 1.5 × (bare buildkitd + bare containerd).
  *
  *     sudo node test/bench/start.ts [--rounds 5] [--json]
  */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -83,7 +84,7 @@ async function bareBuildkitd(): Promise<number> {
       '--oci-worker-snapshotter=overlayfs',
       '--oci-worker-net=host',
     ],
-    () => settings(socket),
+    () => answers(socket),
   );
 }
 
@@ -95,7 +96,7 @@ async function bareContainerd(): Promise<number> {
   return timed(
     programs.containerd,
     ['--root', join(root, 'root'), '--state', join(root, 'state'), '--address', socket],
-    () => settings(socket),
+    () => answers(socket),
   );
 }
 
@@ -118,7 +119,7 @@ async function runnerRound() {
   const begin = performance.now();
   if (record === undefined || (await runc(state, record).start(log)) !== 0)
     throw new Error(`the runner did not start: ${state.log}`);
-  await settings(runner.socket('default'));
+  await answers(runner.socket('default'));
   const engineMs = performance.now() - begin;
   closeSync(log);
   // bedplated's own clock begins when it does: what runc took before is in engineMs only.
@@ -154,7 +155,7 @@ async function forgetImages(): Promise<void> {
 
 async function once(version: string): Promise<number> {
   const begin = performance.now();
-  await settings(runner.socket(version));
+  await answers(runner.socket(version));
   return performance.now() - begin;
 }
 
@@ -162,25 +163,32 @@ async function eventuallyStopped(version: string): Promise<void> {
   while ((await runner.engine(version)).state !== 'stopped') await sleep(5);
 }
 
-/** Connects, again and again while nobody listens, and waits for the server's first HTTP/2 frame (RFC 9113, section 3.4). */
-async function settings(socket: string): Promise<void> {
-  for (;;) {
-    const answered = await new Promise<boolean>((resolve) => {
-      const client = connect(socket, () =>
-        client.write(
-          Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
-        ),
-      );
-      client.once('data', () => {
-        client.destroy();
-        resolve(true);
-      });
-      client.once('error', () => resolve(false));
-      client.once('close', () => resolve(false));
-    });
-    if (answered) return;
+/** Waits until a gRPC server answers a call, whatever it says of it: a server that merely listens, or whose clients are held, does not. */
+async function answers(socket: string): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (!(await answered(socket))) {
+    if (performance.now() > deadline) throw new Error(`no answer on ${socket} within 60 s`);
     await sleep(1);
   }
+}
+
+function answered(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const session = connectHttp2('http://localhost', { createConnection: () => connect(socket) });
+    const end = (result: boolean) => {
+      resolve(result);
+      session.destroy();
+    };
+    session.once('error', () => end(false)).once('close', () => end(false));
+    const call = session.request({
+      ':method': 'POST',
+      ':path': '/grpc.health.v1.Health/Check',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    call.once('response', () => end(true)).once('error', () => end(false));
+    call.end(Buffer.alloc(5));
+  });
 }
 
 function median(of: readonly number[]): number {

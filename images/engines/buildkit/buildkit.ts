@@ -31,6 +31,7 @@ function startContract(version: string): StartContract {
     version,
     args: [
       `${prefix}/bin/buildkitd`,
+      '--config=${run}/buildkitd.toml',
       '--addr=unix://${socket}',
       '--root=${state}',
       '--oci-worker=false',
@@ -43,6 +44,8 @@ function startContract(version: string): StartContract {
       ...(gte(version, '0.13.0') ? ['--otel-socket-path=${run}/otel-grpc.sock'] : []),
     ],
     env: [`PATH=${prefix}/bin:/usr/bin:/bin`],
+    // What RUN steps start is below this cgroup: so it ends when the engine does. There is no flag for it.
+    files: { 'buildkitd.toml': '[worker.containerd]\n  defaultCgroupParent = "${cgroup}"\n' },
     protocol: 'grpc',
     stopSignal: 'SIGTERM',
     startTimeoutMs: 60_000,

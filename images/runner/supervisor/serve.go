@@ -67,11 +67,12 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	}
 	defer func() { err = errors.Join(err, daemon.Stop()) }()
 	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Log: log}
+	daemon.Notify(containerd.Hooks{Died: host.KillWork, Back: host.ReapOrphans})
 	if err := clear(ctx, host, daemon); err != nil {
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))
 	}
 
-	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Log: log})
+	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Settled: daemon.Settled, Log: log})
 	if err != nil {
 		return err
 	}

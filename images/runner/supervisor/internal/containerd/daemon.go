@@ -21,18 +21,30 @@ const (
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 	soundLife    = 10 * time.Second // one that lived longer begins the backoff anew
+	// reconnectTime is how long engines may take to find a restarted containerd: grpc tries again 1 s ± 20 % after a refusal
+	// (the grpc project's connection-backoff.md).
+	reconnectTime = 1300 * time.Millisecond
 )
+
+// Hooks are called when containerd has died by itself, and when it answers again after that. They run beside the daemon's own work.
+type Hooks struct {
+	Died func()
+	Back func()
+}
 
 // Daemon is containerd as a child of bedplated. It is safe for concurrent use.
 type Daemon struct {
-	at  paths.Paths
-	log *slog.Logger
+	at    paths.Paths
+	log   *slog.Logger
+	hooks Hooks
 
 	mu       sync.Mutex
 	client   *client.Client
 	pid      int
 	version  string
+	restarts int
 	ready    chan struct{} // closed while containerd answers
+	settled  chan struct{} // closed while engines have their connections to it
 	stopping bool
 	exited   chan struct{} // closed when the present child has ended
 	finished chan struct{} // closed when no child will follow
@@ -45,7 +57,7 @@ func Start(ctx context.Context, at paths.Paths, log *slog.Logger) (*Daemon, erro
 	if err := writeConfig(at); err != nil {
 		return nil, err
 	}
-	d := &Daemon{at: at, log: log, ready: make(chan struct{}), finished: make(chan struct{}), quit: make(chan struct{})}
+	d := &Daemon{at: at, log: log, ready: make(chan struct{}), settled: closed(), finished: make(chan struct{}), quit: make(chan struct{})}
 	if err := d.launch(); err != nil {
 		return nil, err
 	}
@@ -55,6 +67,49 @@ func Start(ctx context.Context, at paths.Paths, log *slog.Logger) (*Daemon, erro
 	}
 	go d.keep()
 	return d, nil
+}
+
+// Notify sets the hooks.
+func (d *Daemon) Notify(hooks Hooks) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hooks = hooks
+}
+
+// Settled is closed while containerd runs and engines have had the time to connect to it.
+func (d *Daemon) Settled() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.settled
+}
+
+// settle closes the channel unless containerd has died again meanwhile: the next return will.
+func (d *Daemon) settle(settled chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.ready:
+	default:
+		return
+	}
+	select {
+	case <-settled:
+	default:
+		close(settled)
+	}
+}
+
+func closed() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+// Restarts is how often containerd was started again.
+func (d *Daemon) Restarts() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.restarts
 }
 
 // Client is the connection to containerd; it outlives a restart of containerd.
@@ -150,8 +205,16 @@ func (d *Daemon) launch() error {
 			d.ready = make(chan struct{})
 		default:
 		}
-		wanted := d.stopping
+		select {
+		case <-d.settled:
+			d.settled = make(chan struct{})
+		default:
+		}
+		wanted, died := d.stopping, d.hooks.Died
 		d.mu.Unlock()
+		if !wanted && died != nil {
+			go died()
+		}
 		level := slog.LevelError
 		if wanted {
 			level = slog.LevelInfo
@@ -210,6 +273,15 @@ func (d *Daemon) relaunch() bool {
 	if err := d.awaitAnswer(ctx); err != nil {
 		d.log.Error("containerd does not come back", "error", err.Error())
 		d.kill()
+		return true
+	}
+	d.mu.Lock()
+	d.restarts++
+	back, settled := d.hooks.Back, d.settled
+	d.mu.Unlock()
+	time.AfterFunc(reconnectTime, func() { d.settle(settled) })
+	if back != nil {
+		go back()
 	}
 	return true
 }

@@ -4,8 +4,10 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,15 +22,16 @@ const Label = "dev.bedplate.engine"
 
 // Contract is one engine's start contract. A Contract from Decode is valid.
 type Contract struct {
-	SchemaVersion  int      `json:"schemaVersion"`
-	Kind           string   `json:"kind"`
-	Version        string   `json:"version"`
-	Args           []string `json:"args"`
-	Env            []string `json:"env"`
-	Protocol       string   `json:"protocol"`
-	StopSignal     string   `json:"stopSignal"`
-	StartTimeoutMs int64    `json:"startTimeoutMs"`
-	StopTimeoutMs  int64    `json:"stopTimeoutMs"`
+	SchemaVersion  int               `json:"schemaVersion"`
+	Kind           string            `json:"kind"`
+	Version        string            `json:"version"`
+	Args           []string          `json:"args"`
+	Env            []string          `json:"env"`
+	Files          map[string]string `json:"files"` // by name, in ${run}
+	Protocol       string            `json:"protocol"`
+	StopSignal     string            `json:"stopSignal"`
+	StartTimeoutMs int64             `json:"startTimeoutMs"`
+	StopTimeoutMs  int64             `json:"stopTimeoutMs"`
 }
 
 // Decode reads an engine.json. An unknown field or placeholder is an error, and so is a missing field; errors name the field.
@@ -63,6 +66,7 @@ var (
 	kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	// semver.org's own expression, without build metadata: "+" can stand in no container id.
 	versionPattern = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?$`)
+	filePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	namePattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
@@ -118,7 +122,16 @@ func (c Contract) validateCommand() error {
 			return errors.New("field \"env\": TMPDIR is the runner's to set")
 		}
 	}
-	for field, texts := range map[string][]string{"args": c.Args, "env": c.Env} {
+	if c.Files == nil {
+		return errors.New("field \"files\" is missing")
+	}
+	for name := range c.Files {
+		if !filePattern.MatchString(name) || name == "engine.sock" || name == "rootfs" {
+			return fmt.Errorf("field \"files\": %q is not a plain file name", name)
+		}
+	}
+	contents := slices.Collect(maps.Values(c.Files))
+	for field, texts := range map[string][]string{"args": c.Args, "env": c.Env, "files": contents} {
 		for _, text := range texts {
 			if strings.ContainsRune(text, 0) {
 				return fmt.Errorf("field %q: %q holds a NUL", field, text)

@@ -12,7 +12,7 @@ import (
 
 const good = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2",
 	"args": ["/opt/bedplate/engines/buildkit/0.34.2/bin/buildkitd", "--addr", "unix://${socket}", "--root=${state}"],
-	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "protocol": "grpc", "stopSignal": "SIGTERM",
+	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "files": {"buildkitd.toml": "root = ${state}"}, "protocol": "grpc", "stopSignal": "SIGTERM",
 	"startTimeoutMs": 60000, "stopTimeoutMs": 30000}`
 
 func TestDecode(t *testing.T) {
@@ -51,6 +51,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{`"stopTimeoutMs": 30000`, `"stopTimeout": 1`}:             "stopTimeout",
 		{`"protocol": "grpc", `, ``}:                               "protocol",
 		{`"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], `, ``}: "env",
+		{`"buildkitd.toml"`, `"../buildkitd.toml"`}:                "files",
+		{`"buildkitd.toml"`, `"engine.sock"`}:                      "files",
+		{`root = ${state}`, `root = ${sate}`}:                      "${sate}",
+		{`"files"`, `"file"`}:                                      "file",
 		{`"args": [`, `"args": [], "other": [`}:                    "other",
 		{`"schemaVersion": 1`, `"schemaVersion": 1, "extra": {}`}:  "extra",
 	} {
@@ -69,15 +73,18 @@ func TestCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args, env, err := c.Command(Values{Socket: "/run/s", State: "${run}", Namespace: "n"})
+	command, err := c.Command(Values{Socket: "/run/s", State: "${run}", Namespace: "n"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{c.Args[0], "--addr", "unix:///run/s", "--root=${run}"}; !slices.Equal(args, want) {
-		t.Errorf("args %q, want %q: a value is not expanded again", args, want)
+	if want := []string{c.Args[0], "--addr", "unix:///run/s", "--root=${run}"}; !slices.Equal(command.Args, want) {
+		t.Errorf("args %q, want %q: a value is not expanded again", command.Args, want)
 	}
-	if want := []string{"PATH=/usr/bin:/bin", "NS=n"}; !slices.Equal(env, want) {
-		t.Errorf("env %q, want %q", env, want)
+	if got, want := command.Files["buildkitd.toml"], "root = ${run}"; got != want {
+		t.Errorf("file %q, want %q", got, want)
+	}
+	if want := []string{"PATH=/usr/bin:/bin", "NS=n"}; !slices.Equal(command.Env, want) {
+		t.Errorf("env %q, want %q", command.Env, want)
 	}
 }
 
@@ -101,7 +108,7 @@ func FuzzDecode(f *testing.F) {
 		if strings.ContainsAny(c.ID(), "/\x00 ") || c.Signal() == 0 {
 			t.Errorf("accepted %+v", c)
 		}
-		if _, _, err := c.Command(Values{}); err != nil {
+		if _, err := c.Command(Values{}); err != nil {
 			t.Errorf("accepted, but: %v", err)
 		}
 		again, err := json.Marshal(c)

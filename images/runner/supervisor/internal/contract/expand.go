@@ -15,15 +15,28 @@ type Values struct {
 	Cgroup           string // ${cgroup}
 }
 
-// Command gives the engine's arguments and environment with every placeholder replaced.
-func (c Contract) Command(values Values) (args, env []string, err error) {
-	if args, err = expandAll(c.Args, values); err != nil {
-		return nil, nil, err
+// Command is how an engine is started, with every placeholder replaced.
+type Command struct {
+	Args, Env []string
+	Files     map[string]string // by name, in ${run}
+}
+
+// Command replaces every placeholder.
+func (c Contract) Command(values Values) (Command, error) {
+	command := Command{Files: map[string]string{}}
+	var err error
+	if command.Args, err = expandAll(c.Args, values); err != nil {
+		return Command{}, err
 	}
-	if env, err = expandAll(c.Env, values); err != nil {
-		return nil, nil, err
+	if command.Env, err = expandAll(c.Env, values); err != nil {
+		return Command{}, err
 	}
-	return args, env, nil
+	for name, content := range c.Files {
+		if command.Files[name], err = expand(content, values); err != nil {
+			return Command{}, err
+		}
+	}
+	return command, nil
 }
 
 func expandAll(texts []string, values Values) ([]string, error) {

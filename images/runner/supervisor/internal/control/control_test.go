@@ -35,7 +35,7 @@ func (broken) Start(context.Context) (engine.Process, error) { return nil, error
 
 func engineJSON(version string) string {
 	return strings.ReplaceAll(`{"schemaVersion": 1, "kind": "buildkit", "version": "VERSION",
-		"args": ["/bin/x"], "env": [], "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
+		"args": ["/bin/x"], "env": [], "files": {}, "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
 		"VERSION", version)
 }
 

@@ -78,6 +78,7 @@ type Options struct {
 	Starter     Starter
 	GRPC        bool // its clients speak gRPC: one that waits is greeted, one that waits in vain is told why
 	IdleTimeout time.Duration
+	Settled     func() <-chan struct{} // closed while what engines depend on is there; nil when that is always
 	Log         *slog.Logger
 }
 

@@ -79,6 +79,13 @@ func (e *Engine) holdAndJoin(client proxy.Conn) {
 // dial connects to the engine, starting it if need be. An engine that has just died refuses before its end is known here;
 // so a refusal is believed only when it lasts.
 func (e *Engine) dial(client proxy.Conn, gone <-chan struct{}) (proxy.Conn, error) {
+	if e.Settled != nil {
+		select {
+		case <-e.Settled():
+		case <-gone:
+			return nil, errGone
+		}
+	}
 	for began := time.Now(); ; time.Sleep(dialPause) {
 		process, err := e.ready(gone)
 		if err != nil {

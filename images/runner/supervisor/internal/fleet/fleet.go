@@ -25,6 +25,7 @@ type Options struct {
 	Settings settings.Settings
 	Default  string // runner.json's, "<kind>/<version>"
 	Starter  func(catalog.Entry) engine.Starter
+	Settled  func() <-chan struct{} // engine.Options'
 	Log      *slog.Logger
 }
 
@@ -124,7 +125,7 @@ func (f *Fleet) add(entry catalog.Entry) error {
 		Entry: entry,
 		Engine: engine.New(engine.Options{
 			Name: entry.Name(), Starter: f.options.Starter(entry), GRPC: entry.Protocol == "grpc",
-			IdleTimeout: f.options.Settings.IdleTimeout, Log: log,
+			IdleTimeout: f.options.Settings.IdleTimeout, Settled: f.options.Settled, Log: log,
 		}),
 		Default:    entry.Name() == f.options.Default,
 		SocketPath: filepath.Join(folder, entry.Version+".sock"),

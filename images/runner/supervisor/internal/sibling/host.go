@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
@@ -33,6 +34,9 @@ type Host struct {
 	Daemon    *containerd.Daemon
 	BasePaths []string // runner.json's: what a baked engine sees of the runner's root
 	Log       *slog.Logger
+
+	mu     sync.Mutex
+	active map[*process]bool
 }
 
 // place is where one engine's things are.

@@ -65,6 +65,7 @@ func (p *process) Stop() (engine.Ending, error) {
 
 // kill ends the engine now and removes what is left.
 func (p *process) kill() (engine.Ending, error) {
+	p.starter.host.forget(p)
 	select {
 	case <-p.exited:
 	default:
@@ -80,8 +81,8 @@ func (p *process) kill() (engine.Ending, error) {
 	return ending, errors.Join(closed, err)
 }
 
-// forget gives up watching a task that was never started.
-func (p *process) forget() error {
+// unwatch gives up watching a task that was never started.
+func (p *process) unwatch() error {
 	err := p.pidfd.Close()
 	<-p.exited
 	return err

@@ -8,10 +8,15 @@ import (
 	"path/filepath"
 )
 
-// prepareFolders makes the engine's folders, which clear has emptied.
-func prepareFolders(at place) error {
+// prepareFolders makes the engine's folders, which clear has emptied, and the files of its contract.
+func prepareFolders(at place, files map[string]string) error {
 	for _, folder := range []string{at.state, at.tmp, at.run, at.rootfs} {
 		if err := os.MkdirAll(folder, 0o711); err != nil {
+			return err
+		}
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(at.run, name), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}

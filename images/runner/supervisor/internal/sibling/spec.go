@@ -11,10 +11,10 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// spec gives the engine's OCI runtime spec: as privileged as the runner, and no more. Its root is the task's "rootfs".
-func (h *Host) spec(entry catalog.Entry) (*specs.Spec, error) {
+// command is how the entry's engine is started here.
+func (h *Host) command(entry catalog.Entry) (contract.Command, error) {
 	at := h.place(entry.Contract)
-	args, env, err := entry.Command(contract.Values{
+	return entry.Command(contract.Values{
 		Socket:           at.socket,
 		State:            at.state,
 		Run:              at.run,
@@ -22,9 +22,11 @@ func (h *Host) spec(entry catalog.Entry) (*specs.Spec, error) {
 		Namespace:        entry.ID(),
 		Cgroup:           at.workCgroup,
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// spec gives the engine's OCI runtime spec: as privileged as the runner, and no more. Its root is the task's "rootfs".
+func (h *Host) spec(entry catalog.Entry, command contract.Command) (*specs.Spec, error) {
+	at := h.place(entry.Contract)
 	// Never "all": what the host's bounding set lacks, runc cannot give.
 	capabilities, err := cap.Current()
 	if err != nil {
@@ -37,8 +39,8 @@ func (h *Host) spec(entry catalog.Entry) (*specs.Spec, error) {
 	return &specs.Spec{
 		Version: specs.Version,
 		Process: &specs.Process{
-			Args: args,
-			Env:  append(env, "TMPDIR="+at.tmp),
+			Args: command.Args,
+			Env:  append(command.Env, "TMPDIR="+at.tmp),
 			Cwd:  "/",
 			Capabilities: &specs.LinuxCapabilities{
 				Bounding: capabilities, Effective: capabilities, Permitted: capabilities,

@@ -27,12 +27,22 @@ func entry(source catalog.Source) catalog.Entry {
 	return e
 }
 
-func TestSpec(t *testing.T) {
-	h := &Host{Paths: paths.At("/")}
-	spec, err := h.spec(entry(catalog.Local))
+func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
+	t.Helper()
+	command, err := h.command(e)
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec, err := h.spec(e, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func TestSpec(t *testing.T) {
+	h := &Host{Paths: paths.At("/")}
+	spec := specOf(t, h, entry(catalog.Local))
 	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34.2",
 		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/buildkit-0.34.2"}
 	if !slices.Equal(spec.Process.Args, wantArgs) {

@@ -40,6 +40,7 @@ func (s *starter) Start(ctx context.Context) (engine.Process, error) {
 		ending, stopErr := process.kill()
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, ending), stopErr)
 	}
+	s.host.add(process)
 	return process, nil
 }
 
@@ -51,7 +52,11 @@ func (s *starter) abandon(cause error) error {
 // launch makes folders, container and task, and starts the task.
 func (s *starter) launch(ctx context.Context) (*process, error) {
 	at := s.host.place(s.entry.Contract)
-	if err := prepareFolders(at); err != nil {
+	command, err := s.host.command(s.entry)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFolders(at, command.Files); err != nil {
 		return nil, err
 	}
 	daemon := s.host.Daemon.Client()
@@ -59,7 +64,7 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("containerd namespace %s: %w", s.entry.ID(), err)
 	}
 	ctx = namespaces.WithNamespace(ctx, Namespace)
-	spec, err := s.host.spec(s.entry)
+	spec, err := s.host.spec(s.entry, command)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,7 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 		return nil, fmt.Errorf("creating the container: %w", err)
 	}
 	before := logSize(at.log)
-	task, err := container.NewTask(ctx, cio.LogFile(at.log), taskOptions...)
+	task, err := newTask(ctx, container, at.log, taskOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating the task: %w", err)
 	}
@@ -95,9 +100,20 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	if err := task.Start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the task: %w", err), process.forget())
+		return nil, errors.Join(fmt.Errorf("starting the task: %w", err), process.unwatch())
 	}
 	return process, nil
+}
+
+// newTask makes the container's task. When an earlier one's shim was killed, containerd lists the task as gone while it still
+// cleans up after it, and refuses another of its name: that is waited for.
+func newTask(ctx context.Context, container client.Container, log string, options []client.NewTaskOpts) (client.Task, error) {
+	for began := time.Now(); ; time.Sleep(retryPause) {
+		task, err := container.NewTask(ctx, cio.LogFile(log), options...)
+		if !errdefs.IsAlreadyExists(err) || time.Since(began) > taskTimeout || ctx.Err() != nil {
+			return task, err
+		}
+	}
 }
 
 // awaitReady returns when the engine serves, or why it does not.
