@@ -7,6 +7,7 @@ import { addDown } from './commands/down.ts';
 import { addExec } from './commands/exec.ts';
 import { addLock } from './commands/lock.ts';
 import { addLogs } from './commands/logs.ts';
+import { addPrune } from './commands/prune.ts';
 import { addRelease } from './commands/release.ts';
 import { addStatus } from './commands/status.ts';
 import { addTest } from './commands/test.ts';
@@ -22,7 +23,19 @@ const program = new Command('bedplate')
   .showHelpAfterError('(--help shows what there is)')
   .exitOverride();
 
-for (const add of [addLock, addBuild, addRelease, addUp, addDown, addStatus, addLogs, addExec, addTest, addDoctor])
+for (const add of [
+  addLock,
+  addBuild,
+  addRelease,
+  addUp,
+  addDown,
+  addStatus,
+  addPrune,
+  addLogs,
+  addExec,
+  addTest,
+  addDoctor,
+])
   add(program);
 for (const command of program.commands) command.exitOverride().option('--json', 'print results, and errors, as JSON');
 

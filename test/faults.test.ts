@@ -17,6 +17,7 @@ import {
   eventually,
   LOCK,
   leftovers,
+  namespaceOf,
   networkNamespaces,
   removeFolder,
   runnerIn,
@@ -35,7 +36,7 @@ afterAll(async () => {
   removeFolder(context);
 });
 
-const tasks = async (version: string) => (await runner.ctr(`buildkit-${version}`, 'tasks', 'ls')).slice(1);
+const tasks = async (version: string) => (await runner.ctr(namespaceOf(version), 'tasks', 'ls')).slice(1);
 
 async function smoke(version: string) {
   const target = { engine: version, cli: version, buildctl: await buildctl(version), socket: runner.socket(version) };

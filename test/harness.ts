@@ -122,6 +122,11 @@ export function runnerIn(folder: string): TestRunner {
   };
 }
 
+/** The containerd namespace of what an engine runs: its state line's. */
+export function namespaceOf(version: string): string {
+  return `buildkit-${version.split('.').slice(0, 2).join('.')}`;
+}
+
 /** The path of an unmodified buildctl of a version. */
 export async function buildctl(version: string): Promise<string> {
   const platform = 'linux/amd64';

@@ -14,6 +14,7 @@ import {
   CACHE,
   eventually,
   LOCK,
+  namespaceOf,
   removeFolder,
   SLEEPING,
   type TestRunner,
@@ -79,7 +80,7 @@ test('a RUN step is a task of containerd in the engine’s namespace, not a chil
   const build = tryRun(cli, args);
   try {
     const task = await eventually('a task in the namespace of the engine', async () => {
-      const rows = (await runner.ctr(`buildkit-${version}`, 'tasks', 'ls'))
+      const rows = (await runner.ctr(namespaceOf(version), 'tasks', 'ls'))
         .slice(1)
         .map((row) => row.trim().split(/\s+/));
       return rows.find(([, , status]) => status === 'RUNNING');
@@ -90,7 +91,7 @@ test('a RUN step is a task of containerd in the engine’s namespace, not a chil
     expect(ancestors.at(-1)).toBe(1);
     expect(ancestors).not.toContain(engine.pid);
     for (const other of VERSIONS.filter((v) => v !== version)) {
-      expect((await runner.ctr(`buildkit-${other}`, 'tasks', 'ls')).slice(1)).toEqual([]);
+      expect((await runner.ctr(namespaceOf(other), 'tasks', 'ls')).slice(1)).toEqual([]);
     }
   } finally {
     await tryRun('pkill', ['-f', context]);

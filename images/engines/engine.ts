@@ -5,6 +5,8 @@ export interface StartContract {
   readonly schemaVersion: 1;
   readonly kind: string;
   readonly version: string;
+  /** The versions of one line can read each other's state, both ways: they share it, one at a time. */
+  readonly stateLine: string;
   readonly args: readonly string[];
   readonly env: readonly string[];
   /** Written to ${run} before each start, by name. */

@@ -17,6 +17,24 @@ export interface EngineStatus {
   readonly startedAt: string;
   readonly startMs: number;
   readonly lastError: string;
+  /** Failed starts and early deaths in a row. */
+  readonly failures: number;
+  readonly stateLine: string;
+  /** While starting: the engine that holds the state line. */
+  readonly waitingFor: string;
+  /** Its state ends with it. */
+  readonly temporary: boolean;
+}
+
+/** A state line as the control API shows it. */
+export interface LineStatus {
+  readonly kind: string;
+  readonly line: string;
+  readonly holder: string;
+  readonly waiting: readonly string[];
+  readonly versions: readonly string[];
+  readonly bytes: number;
+  readonly lastUsedAt: string;
 }
 
 export interface EnginesAnswer {
@@ -44,6 +62,13 @@ export function controlClient(state: RunnerState) {
     },
     async engines(): Promise<EnginesAnswer> {
       return (await expectOk(socketPath, 'GET', '/v1/engines')) as EnginesAnswer;
+    },
+    async lines(): Promise<readonly LineStatus[]> {
+      return ((await expectOk(socketPath, 'GET', '/v1/lines')) as { lines: LineStatus[] }).lines;
+    },
+    /** Removes what a state line has on disk; refused while an engine holds it. */
+    async prune(kind: string, line: string): Promise<void> {
+      await expectOk(socketPath, 'DELETE', `/v1/lines/${encodeURIComponent(kind)}/${encodeURIComponent(line)}`);
     },
     async stop(kind: string, version: string): Promise<EngineStatus> {
       return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/stop`)) as EngineStatus;

@@ -28,6 +28,9 @@ export interface UpOptions {
   readonly socketGid: number;
   readonly socketMode: string;
   readonly idleTimeoutMs: number;
+  /** How long an engine waits for a state line that another version holds, and whether it does or gets a temporary one. */
+  readonly lineWaitMs: number;
+  readonly lineConflict: 'wait' | 'ephemeral';
   /** How long the runner may take to be ready. */
   readonly readyTimeoutMs: number;
   readonly onStep?: (what: string) => void;
@@ -80,10 +83,10 @@ export async function up(options: UpOptions): Promise<UpResult> {
     layout,
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
-  const { socketGid, socketMode, idleTimeoutMs } = options;
+  const { socketGid, socketMode, idleTimeoutMs, lineWaitMs, lineConflict } = options;
   writeFileAtomic(
     join(state.etc, 'bedplated.json'),
-    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, hostRun: state.run }),
+    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, lineWaitMs, lineConflict, hostRun: state.run }),
   );
   writeFileAtomic(
     join(state.bundle, 'config.json'),

@@ -87,7 +87,13 @@ async function bootAndSmoke(context: Context, lock: Lock, layout: string, { step
   const state = runnerState(folder);
   try {
     const { answer } = await step('boot', async () => ({
-      answer: await upRunner(context, state, { layout, socketMode: '0600', idle: 300 }),
+      answer: await upRunner(context, state, {
+        layout,
+        socketMode: '0600',
+        idle: 300,
+        lineWait: 600,
+        lineConflict: 'wait',
+      }),
       cached: false,
     }));
     const results: SmokeResult[] = [];

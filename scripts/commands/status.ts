@@ -2,7 +2,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { freeBytes } from '../../images/cache.ts';
-import { controlClient, type EngineStatus, type EnginesAnswer, hostSocket } from '../../images/runner/control.ts';
+import {
+  controlClient,
+  type EngineStatus,
+  type EnginesAnswer,
+  hostSocket,
+  type LineStatus,
+} from '../../images/runner/control.ts';
 import { diskUsage } from '../../images/runner/disk.ts';
 import { type RunnerState, readRecord } from '../../images/runner/state.ts';
 import { table } from '../../release/local/summary.ts';
@@ -15,7 +21,8 @@ interface Status {
   readonly ready: boolean;
   readonly reason: string;
   readonly runner: (EnginesAnswer['runner'] & { readonly digest: string }) | null;
-  readonly engines: readonly (EngineStatus & { readonly bytes: number })[];
+  readonly engines: readonly EngineStatus[];
+  readonly lines: readonly LineStatus[];
   readonly disk: { readonly usedBytes: number; readonly freeBytes: number };
 }
 
@@ -38,7 +45,16 @@ async function readStatus(state: RunnerState): Promise<Status> {
   const disk = { usedBytes: diskUsage(state.folder), freeBytes: freeBytes(state.folder) };
   const up = existsSync(join(state.run, 'control.sock'));
   if (!up)
-    return { state: state.folder, up, ready: false, reason: 'no runner is up there', runner: null, engines: [], disk };
+    return {
+      state: state.folder,
+      up,
+      ready: false,
+      reason: 'no runner is up there',
+      runner: null,
+      engines: [],
+      lines: [],
+      disk,
+    };
   const { ready, reason } = await control.ready();
   const { runner, engines } = await control.engines();
   return {
@@ -50,19 +66,19 @@ async function readStatus(state: RunnerState): Promise<Status> {
     engines: engines.map((engine) => ({
       ...engine,
       socket: hostSocket(state, engine.socket),
-      bytes: diskUsage(join(state.data, 'engines', engine.kind, engine.version)),
     })),
+    lines: await control.lines(),
     disk,
   };
 }
 
-function statusText({ state, up, ready, reason, runner, engines, disk }: Status): string {
+function statusText({ state, up, ready, reason, runner, engines, lines, disk }: Status): string {
   const size = `${gigabytes(disk.usedBytes)} GB used, ${gigabytes(disk.freeBytes)} GB free`;
   if (!up || runner === null) return `${state}: ${reason} (${size}).`;
   const rows = engines.map((engine) => [
     `${engine.kind} ${engine.version}${engine.default ? ' (default)' : ''}`,
     engine.source,
-    engine.state,
+    engine.waitingFor === '' ? engine.state : `waits for ${engine.waitingFor}`,
     String(engine.connections),
     engine.socket,
   ]);
@@ -73,8 +89,19 @@ function statusText({ state, up, ready, reason, runner, engines, disk }: Status)
     `Runner ${runner.version} in ${state}, ${ready ? 'ready' : `not ready: ${reason}`}; containerd ${runner.containerd.version}; ${size}.`,
     '',
     table(['engine', 'from', 'state', 'connections', 'socket'], rows),
+    '',
+    table(['state line', 'held by', 'MB', 'last used'], lines.map(lineRow)),
     ...(errors.length === 0 ? [] : ['', ...errors]),
   ].join('\n');
+}
+
+function lineRow({ kind, line, holder, bytes, lastUsedAt }: LineStatus): string[] {
+  return [
+    `${kind}/${line}`,
+    holder || '-',
+    (bytes / 1e6).toFixed(1),
+    lastUsedAt === '' ? 'never' : lastUsedAt.slice(0, 16),
+  ];
 }
 
 function gigabytes(bytes: number): string {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compile } from '../../images/compile/compile.ts';
 import { packerInput } from '../../images/components.ts';
 import { BedplateError } from '../../images/error.ts';
@@ -17,6 +17,8 @@ export interface UpFlags {
   readonly socketGroup?: string;
   readonly socketMode: string;
   readonly idle: number;
+  readonly lineWait: number;
+  readonly lineConflict: 'wait' | 'ephemeral';
 }
 
 export function addUp(program: Command): void {
@@ -28,6 +30,17 @@ export function addUp(program: Command): void {
     .option('--socket-group <group>', 'the group that may use the sockets (default: root alone)')
     .option('--socket-mode <mode>', 'the mode of the sockets', octalMode, '0660')
     .option('--idle <seconds>', 'stop an engine that nobody has used for so long', seconds, 300)
+    .option(
+      '--line-wait <seconds>',
+      'how long an engine waits for state that another patch of its line uses',
+      seconds,
+      600,
+    )
+    .addOption(
+      new Option('--line-conflict <what>', 'wait for that state, or take a temporary one')
+        .choices(['wait', 'ephemeral'])
+        .default('wait'),
+    )
     .addHelpText('after', '\nExample: sudo bedplate up --state /srv/bedplate --socket-group docker')
     .action(async (flags: UpFlags, command: Command) => {
       const context = makeContext(command.optsWithGlobals());
@@ -59,6 +72,8 @@ export async function upRunner(
     socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
     socketMode: flags.socketMode,
     idleTimeoutMs: flags.idle * 1000,
+    lineWaitMs: flags.lineWait * 1000,
+    lineConflict: flags.lineConflict,
     readyTimeoutMs: 60_000,
     ...(onStep === undefined ? {} : { onStep }),
   });

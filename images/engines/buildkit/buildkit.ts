@@ -1,4 +1,4 @@
-import { gte } from 'semver';
+import { gte, major, minor } from 'semver';
 import { type EngineKind, enginePrefix, type StartContract } from '../engine.ts';
 
 const MODULE = 'github.com/moby/buildkit';
@@ -22,6 +22,14 @@ export const buildkit: EngineKind = {
   startContract,
 };
 
+/**
+ * State is shared by the patches of one minor, and by nothing else: upgrades in place broke at 0.9.3→0.10.3 and 0.12.1→0.13.0, the metadata
+ * of the first versions is migrated by none after 0.27.1, and no version promises to read what a later one wrote.
+ */
+function stateLine(version: string): string {
+  return `${major(version)}.${minor(version)}`;
+}
+
 /** Flags: cmd/buildkitd/main.go and main_containerd_worker.go of the version in question. */
 function startContract(version: string): StartContract {
   const prefix = enginePrefix('buildkit', version);
@@ -29,6 +37,7 @@ function startContract(version: string): StartContract {
     schemaVersion: 1,
     kind: 'buildkit',
     version,
+    stateLine: stateLine(version),
     args: [
       `${prefix}/bin/buildkitd`,
       '--config=${run}/buildkitd.toml',

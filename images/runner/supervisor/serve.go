@@ -72,7 +72,7 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))
 	}
 
-	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Settled: daemon.Settled, Log: log})
+	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Disk: host, Settled: daemon.Settled, Log: log})
 	if err != nil {
 		return err
 	}

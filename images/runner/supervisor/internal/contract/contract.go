@@ -24,6 +24,7 @@ const Label = "dev.bedplate.engine"
 type Contract struct {
 	SchemaVersion  int               `json:"schemaVersion"`
 	Kind           string            `json:"kind"`
+	StateLine      string            `json:"stateLine"` // the versions of one line can read each other's state
 	Version        string            `json:"version"`
 	Args           []string          `json:"args"`
 	Env            []string          `json:"env"`
@@ -46,8 +47,11 @@ func Decode(data []byte) (Contract, error) {
 	return c, nil
 }
 
-// ID is the engine's container id, and the name of its own containerd namespace.
+// ID is the engine's container id.
 func (c Contract) ID() string { return c.Kind + "-" + c.Version }
+
+// LineID is the name of the containerd namespace of the engine's state line.
+func (c Contract) LineID() string { return c.Kind + "-" + c.StateLine }
 
 // StartTimeout is the time from the container's creation until its socket has to accept.
 func (c Contract) StartTimeout() time.Duration {
@@ -66,6 +70,7 @@ var (
 	kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	// semver.org's own expression, without build metadata: "+" can stand in no container id.
 	versionPattern = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?$`)
+	linePattern    = regexp.MustCompile(`^[0-9a-z]+(\.[0-9a-z]+)*$`)
 	filePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	namePattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
@@ -81,6 +86,12 @@ func (c Contract) validate() error {
 	}
 	if !versionPattern.MatchString(c.Version) {
 		return fmt.Errorf("field \"version\": %q is not a semantic version without v and build metadata", c.Version)
+	}
+	if !linePattern.MatchString(c.StateLine) {
+		return fmt.Errorf("field \"stateLine\": %q does not match %s", c.StateLine, linePattern)
+	}
+	if err := identifiers.Validate(c.LineID()); err != nil {
+		return fmt.Errorf("fields \"kind\" and \"stateLine\": containerd refuses the namespace: %w", err)
 	}
 	if err := identifiers.Validate(c.ID()); err != nil {
 		return fmt.Errorf("fields \"kind\" and \"version\": containerd refuses the id: %w", err)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const good = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2",
+const good = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "stateLine": "0.34",
 	"args": ["/opt/bedplate/engines/buildkit/0.34.2/bin/buildkitd", "--addr", "unix://${socket}", "--root=${state}"],
 	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "files": {"buildkitd.toml": "root = ${state}"}, "protocol": "grpc", "stopSignal": "SIGTERM",
 	"startTimeoutMs": 60000, "stopTimeoutMs": 30000}`
@@ -51,6 +51,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{`"stopTimeoutMs": 30000`, `"stopTimeout": 1`}:             "stopTimeout",
 		{`"protocol": "grpc", `, ``}:                               "protocol",
 		{`"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], `, ``}: "env",
+		{`"stateLine": "0.34"`, `"stateLine": "0.34-tmp"`}:         "stateLine",
+		{`, "stateLine": "0.34"`, ``}:                              "stateLine",
 		{`"buildkitd.toml"`, `"../buildkitd.toml"`}:                "files",
 		{`"buildkitd.toml"`, `"engine.sock"`}:                      "files",
 		{`root = ${state}`, `root = ${sate}`}:                      "${sate}",

@@ -28,6 +28,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /v1/engines", s.engines)
 	mux.HandleFunc("POST /v1/engines/{kind}/{version}/stop", s.stop)
+	mux.HandleFunc("GET /v1/lines", s.lines)
+	mux.HandleFunc("DELETE /v1/lines/{kind}/{line}", s.pruneLine)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "not_found", "there is no call "+r.Method+" "+r.URL.Path)
 	})
@@ -61,7 +63,7 @@ func (s *Server) engines(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{
 		"runner": map[string]any{
 			"version":    s.RunnerVersion,
-			"startedAt":  s.StartedAt.UTC().Format(time.RFC3339Nano),
+			"startedAt":  rfc3339(s.StartedAt),
 			"containerd": map[string]any{"version": version, "pid": pid},
 		},
 		"engines": list,
@@ -98,18 +100,19 @@ type engineBody struct {
 	StartedAt   string `json:"startedAt"`
 	StartMs     int64  `json:"startMs"`
 	LastError   string `json:"lastError"`
+	Failures    int    `json:"failures"`
+	StateLine   string `json:"stateLine"`
+	WaitingFor  string `json:"waitingFor"`
+	Temporary   bool   `json:"temporary"`
 }
 
 func describe(member *fleet.Member) engineBody {
 	status := member.Status()
-	startedAt := ""
-	if !status.StartedAt.IsZero() {
-		startedAt = status.StartedAt.UTC().Format(time.RFC3339Nano)
-	}
 	return engineBody{
 		Kind: member.Kind, Version: member.Version, Default: member.Default, Source: string(member.Source),
 		State: string(status.State), Socket: member.SocketPath, Connections: status.Connections, PID: status.PID,
-		StartedAt: startedAt, StartMs: status.Start.Milliseconds(), LastError: status.LastError,
+		StartedAt: rfc3339(status.StartedAt), StartMs: status.Start.Milliseconds(), LastError: status.LastError,
+		Failures: status.Failures, StateLine: member.StateLine, WaitingFor: status.WaitingFor, Temporary: status.Temporary,
 	}
 }
 

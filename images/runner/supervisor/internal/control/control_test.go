@@ -31,11 +31,13 @@ func (d *daemon) Info() (string, int, bool) { return "2.4.2", 12, d.ready }
 
 type broken struct{}
 
-func (broken) Start(context.Context) (engine.Process, error) { return nil, errors.New("it is broken") }
+func (broken) Start(context.Context, bool) (engine.Process, error) {
+	return nil, errors.New("it is broken")
+}
 
 func engineJSON(version string) string {
 	return strings.ReplaceAll(`{"schemaVersion": 1, "kind": "buildkit", "version": "VERSION",
-		"args": ["/bin/x"], "env": [], "files": {}, "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
+		"args": ["/bin/x"], "env": [], "files": {}, "stateLine": "1", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
 		"VERSION", version)
 }
 
@@ -52,7 +54,7 @@ func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
 	}
 	engines, err := fleet.Open(fleet.Options{
 		Paths: at, Default: "buildkit/0.34.2", Settings: settings.Settings{SocketMode: 0o600, IdleTimeout: time.Hour},
-		Starter: func(catalog.Entry) engine.Starter { return broken{} }, Log: slog.New(slog.DiscardHandler),
+		Starter: func(catalog.Entry) engine.Starter { return broken{} }, Disk: disk{at}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +64,21 @@ func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
 	return &Server{RunnerVersion: "0.1.0", StartedAt: time.Now(), Runner: func() (*fleet.Fleet, Containerd, string) {
 		return engines, containerd, ""
 	}}, at, containerd
+}
+
+// disk is state lines without a containerd.
+type disk struct{ at paths.Paths }
+
+func (d disk) LineUse(_ context.Context, kind, line string) (int64, time.Time, error) {
+	info, err := os.Stat(filepath.Join(d.at.EngineState, kind, line))
+	if err != nil {
+		return 0, time.Time{}, nil
+	}
+	return 4096, info.ModTime(), nil
+}
+
+func (d disk) RemoveLine(_ context.Context, kind, line string) error {
+	return os.RemoveAll(filepath.Join(d.at.EngineState, kind, line))
 }
 
 func call(t *testing.T, s *Server, method, path string, into any) int {
@@ -123,6 +140,7 @@ func TestEngines(t *testing.T) {
 	want := map[string]any{
 		"kind": "buildkit", "version": "0.34.2", "default": true, "source": "baked", "state": "stopped",
 		"socket": at.Sockets + "/buildkit/0.34.2.sock", "connections": 0.0, "pid": 0.0, "startedAt": "", "startMs": 0.0, "lastError": "",
+		"failures": 0.0, "stateLine": "1", "waitingFor": "", "temporary": false,
 	}
 	for field, value := range want {
 		if got.Engines[0][field] != value {
@@ -131,6 +149,38 @@ func TestEngines(t *testing.T) {
 	}
 	if len(got.Engines[0]) != len(want) {
 		t.Errorf("fields that docs/spec/runner.md has not: %v", got.Engines[0])
+	}
+}
+
+func TestLines(t *testing.T) {
+	s, at, _ := runner(t)
+	if err := os.MkdirAll(filepath.Join(at.EngineState, "buildkit", "0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Lines []lineBody }
+	if code := call(t, s, "GET", "/v1/lines", &got); code != 200 || len(got.Lines) != 2 {
+		t.Fatalf("%d %+v", code, got)
+	}
+	if old := got.Lines[0]; old.Line != "0" || old.Bytes != 4096 || old.LastUsedAt == "" || len(old.Versions) != 0 {
+		t.Errorf("a line without engines: %+v", old)
+	}
+	if known := got.Lines[1]; known.Line != "1" || known.Holder != "" || known.LastUsedAt != "" || known.Versions[0] != "0.34.2" {
+		t.Errorf("the engine's line: %+v", known)
+	}
+	var failed struct {
+		Error struct{ Code, Message string }
+	}
+	for _, path := range []string{"/v1/lines/buildkit/9", "/v1/lines/buildkit/%2e%2e", "/v1/lines/%2e%2e/containerd"} {
+		if code := call(t, s, "DELETE", path, &failed); code != 404 {
+			t.Errorf("%s: %d %+v", path, code, failed)
+		}
+	}
+	var pruned struct{ Pruned string }
+	if code := call(t, s, "DELETE", "/v1/lines/buildkit/0", &pruned); code != 200 || pruned.Pruned != "buildkit/0" {
+		t.Errorf("%d %+v", code, pruned)
+	}
+	if code := call(t, s, "GET", "/v1/lines", &got); code != 200 || len(got.Lines) != 1 {
+		t.Errorf("after pruning: %d %+v", code, got)
 	}
 }
 

@@ -9,13 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/line"
 	"bedplate.dev/runner/supervisor/internal/proxy"
 )
 
 // Starter starts the engine's process.
 type Starter interface {
-	// Start returns when the engine's socket accepts. After an error nothing of the attempt is left.
-	Start(ctx context.Context) (Process, error)
+	// Start returns when the engine serves. After an error nothing of the attempt is left. A temporary one gets a state of its own,
+	// which ends with it.
+	Start(ctx context.Context, temporary bool) (Process, error)
 }
 
 // Process is a started engine.
@@ -64,7 +66,9 @@ type Status struct {
 	StartedAt   time.Time     // of the last start, zero before the first
 	Start       time.Duration // from the first connection until ready, of the last start
 	LastError   string
-	Failures    int // failed starts and early deaths in a row
+	Failures    int    // failed starts and early deaths in a row
+	WaitingFor  string // while starting: the engine that holds the state line
+	Temporary   bool   // its state ends with it
 }
 
 var (
@@ -78,6 +82,9 @@ type Options struct {
 	Starter     Starter
 	GRPC        bool // its clients speak gRPC: one that waits is greeted, one that waits in vain is told why
 	IdleTimeout time.Duration
+	Line        *line.Line             // what it has on disk; nil when nobody shares it
+	LineWait    time.Duration          // how long it waits for the line
+	Ephemeral   bool                   // it does not wait: it gets a temporary state
 	Settled     func() <-chan struct{} // closed while what engines depend on is there; nil when that is always
 	Log         *slog.Logger
 }
@@ -98,6 +105,7 @@ type Engine struct {
 	closed  bool
 	current *attempt            // while starting
 	process Process             // while running
+	holds   bool                // the line, from before a start until after the stop
 	stopped chan struct{}       // while stopping: closed at its end
 	conns   map[proxy.Conn]bool // true: joined to the process
 	idle    *time.Timer         // while running without connections
@@ -119,6 +127,9 @@ func (e *Engine) Status() Status {
 	status.State = e.state
 	status.Connections = len(e.conns)
 	status.Failures = e.backoff.failures
+	if e.state == Starting && e.Line != nil && !e.holds {
+		status.WaitingFor, _ = e.Line.Status()
+	}
 	if e.process != nil {
 		status.PID = e.process.PID()
 	}
@@ -178,7 +189,15 @@ func (e *Engine) start(ctx context.Context, current *attempt) {
 	defer current.cancel()
 	began := time.Now()
 	e.Log.Info("engine starting")
-	process, err := e.Starter.Start(ctx)
+	temporary, err := e.claim(ctx)
+	claimed := err == nil
+	var process Process
+	if claimed {
+		process, err = e.Starter.Start(ctx, temporary)
+	}
+	if err != nil {
+		e.giveBack()
+	}
 	took := time.Since(began)
 
 	if err != nil {
@@ -194,7 +213,7 @@ func (e *Engine) start(ctx context.Context, current *attempt) {
 	if err != nil {
 		e.state = Stopped
 		e.status.LastError = err.Error()
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && claimed {
 			e.backoff.failed(time.Now())
 		}
 	} else {
@@ -203,6 +222,7 @@ func (e *Engine) start(ctx context.Context, current *attempt) {
 		e.readyAt = time.Now()
 		e.status.Start = took
 		e.status.LastError = ""
+		e.status.Temporary = temporary
 		e.armIdle()
 	}
 	close(current.done)

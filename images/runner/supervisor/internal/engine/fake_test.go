@@ -15,13 +15,14 @@ import (
 
 // fake starts processes that echo on a real socket.
 type fake struct {
-	t       *testing.T
-	dir     string
-	delay   chan struct{} // when set, a start waits for it, or for its context's end
-	fail    error
-	stopLag time.Duration
-	starts  atomic.Int32
-	stops   atomic.Int32
+	t         *testing.T
+	dir       string
+	delay     chan struct{} // when set, a start waits for it, or for its context's end
+	fail      error
+	stopLag   time.Duration
+	starts    atomic.Int32
+	temporary atomic.Int32
+	stops     atomic.Int32
 
 	mu   sync.Mutex
 	last *fakeProcess
@@ -38,8 +39,11 @@ type fakeProcess struct {
 	conns []net.Conn
 }
 
-func (f *fake) Start(ctx context.Context) (Process, error) {
+func (f *fake) Start(ctx context.Context, temporary bool) (Process, error) {
 	number := int(f.starts.Add(1))
+	if temporary {
+		f.temporary.Add(1)
+	}
 	if f.delay != nil {
 		select {
 		case <-f.delay:

@@ -80,6 +80,7 @@ func (e *Engine) stop(died string) <-chan struct{} {
 			level, text = slog.LevelError, died+ending.String()
 		}
 		e.Log.Log(context.Background(), level, "engine stopped", "ending", text, "tookMs", time.Since(began).Milliseconds())
+		e.giveBack()
 		if err != nil {
 			e.Log.Error("engine not cleaned up", "error", err.Error())
 		}
@@ -107,16 +108,19 @@ func (e *Engine) armIdle() {
 	if e.state != Running || len(e.conns) > 0 {
 		return
 	}
-	process := e.process
+	process, wait, reason := e.process, e.IdleTimeout, "idle"
+	if e.holds && e.Line.Contested() {
+		wait, reason = 0, "its state line is wanted"
+	}
 	e.disarmIdle()
-	e.idle = time.AfterFunc(e.IdleTimeout, func() {
+	e.idle = time.AfterFunc(wait, func() {
 		e.mu.Lock()
 		// A connection may have come, or the engine gone and come again, while this waited for the lock.
 		if e.process != process || len(e.conns) > 0 || e.idle == nil {
 			e.mu.Unlock()
 			return
 		}
-		e.Log.Info("engine stopping", "reason", "idle", "idleMs", e.IdleTimeout.Milliseconds())
+		e.Log.Info("engine stopping", "reason", reason, "idleMs", wait.Milliseconds())
 		e.stop("")
 	})
 }

@@ -30,7 +30,7 @@ type grpcProcess struct {
 	exited chan struct{}
 }
 
-func (s *grpcStarter) Start(context.Context) (Process, error) {
+func (s *grpcStarter) Start(context.Context, bool) (Process, error) {
 	time.Sleep(s.delay)
 	if s.fail != nil {
 		return nil, s.fail

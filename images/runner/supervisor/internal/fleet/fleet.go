@@ -14,6 +14,7 @@ import (
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/engine"
+	"bedplate.dev/runner/supervisor/internal/line"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"bedplate.dev/runner/supervisor/internal/socket"
@@ -25,6 +26,7 @@ type Options struct {
 	Settings settings.Settings
 	Default  string // runner.json's, "<kind>/<version>"
 	Starter  func(catalog.Entry) engine.Starter
+	Disk     Disk
 	Settled  func() <-chan struct{} // engine.Options'
 	Log      *slog.Logger
 }
@@ -36,8 +38,9 @@ type Fleet struct {
 	baked   []catalog.Entry
 
 	mu       sync.Mutex
-	members  map[string]*Member // by "<kind>/<version>"
-	problems string             // those of the local layout that were logged last
+	lines    map[string]*line.Line // by "<kind>/<line>"
+	members  map[string]*Member    // by "<kind>/<version>"
+	problems string                // those of the local layout that were logged last
 	closed   bool
 }
 
@@ -57,6 +60,7 @@ func Open(options Options) (*Fleet, error) {
 		options: options,
 		sockets: socket.Opener{Root: options.Paths.Sockets, Settings: options.Settings},
 		members: map[string]*Member{},
+		lines:   map[string]*line.Line{},
 	}
 	var err error
 	if f.baked, err = catalog.FindBaked(options.Paths.Engines); err != nil {
@@ -125,7 +129,8 @@ func (f *Fleet) add(entry catalog.Entry) error {
 		Entry: entry,
 		Engine: engine.New(engine.Options{
 			Name: entry.Name(), Starter: f.options.Starter(entry), GRPC: entry.Protocol == "grpc",
-			IdleTimeout: f.options.Settings.IdleTimeout, Settled: f.options.Settled, Log: log,
+			IdleTimeout: f.options.Settings.IdleTimeout, Line: f.line(entry), LineWait: f.options.Settings.LineWait,
+			Ephemeral: f.options.Settings.Ephemeral, Settled: f.options.Settled, Log: log,
 		}),
 		Default:    entry.Name() == f.options.Default,
 		SocketPath: filepath.Join(folder, entry.Version+".sock"),
@@ -146,6 +151,15 @@ func (f *Fleet) add(entry catalog.Entry) error {
 	f.members[entry.Name()] = member
 	log.Info("engine known", "source", string(entry.Source), "socket", member.SocketPath)
 	return nil
+}
+
+// line needs the lock, but for Open. A line stays known when its last engine has gone: what it has on disk does.
+func (f *Fleet) line(entry catalog.Entry) *line.Line {
+	name := entry.Kind + "/" + entry.StateLine
+	if f.lines[name] == nil {
+		f.lines[name] = &line.Line{}
+	}
+	return f.lines[name]
 }
 
 // List gives the known engines, sorted by kind, then by version as text.

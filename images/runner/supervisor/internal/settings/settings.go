@@ -20,6 +20,8 @@ type Settings struct {
 	SocketGID   int           // group of every socket in /run/bedplate
 	SocketMode  fs.FileMode   // permission bits of the same
 	IdleTimeout time.Duration // an engine without connections is stopped after it
+	LineWait    time.Duration // how long an engine waits for its state line
+	Ephemeral   bool          // it does not: it gets a temporary state
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
 }
 
@@ -27,6 +29,8 @@ type file struct {
 	SocketGID     int64  `json:"socketGid"`
 	SocketMode    string `json:"socketMode"`
 	IdleTimeoutMs int64  `json:"idleTimeoutMs"`
+	LineWaitMs    int64  `json:"lineWaitMs"`
+	LineConflict  string `json:"lineConflict"`
 	HostRun       string `json:"hostRun"`
 }
 
@@ -38,7 +42,7 @@ func Load(path string) (Settings, error) {
 	} else if err != nil {
 		return Settings{}, fmt.Errorf("settings: %w", err)
 	}
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait"}
 	if err := strictjson.Decode(data, &raw); err != nil {
 		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
 	}
@@ -62,8 +66,13 @@ func (f file) validate() (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("field \"socketMode\": %w", err)
 	}
-	if f.IdleTimeoutMs < 0 || f.IdleTimeoutMs > math.MaxInt64/int64(time.Millisecond) {
-		return Settings{}, fmt.Errorf("field \"idleTimeoutMs\": %d is out of range", f.IdleTimeoutMs)
+	for field, ms := range map[string]int64{"idleTimeoutMs": f.IdleTimeoutMs, "lineWaitMs": f.LineWaitMs} {
+		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+			return Settings{}, fmt.Errorf("field %q: %d is out of range", field, ms)
+		}
+	}
+	if f.LineConflict != "wait" && f.LineConflict != "ephemeral" {
+		return Settings{}, fmt.Errorf("field \"lineConflict\": %q is neither wait nor ephemeral", f.LineConflict)
 	}
 	if f.HostRun != "" && !filepath.IsAbs(f.HostRun) {
 		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
@@ -72,6 +81,8 @@ func (f file) validate() (Settings, error) {
 		SocketGID:   int(f.SocketGID),
 		SocketMode:  fs.FileMode(mode),
 		IdleTimeout: time.Duration(f.IdleTimeoutMs) * time.Millisecond,
+		LineWait:    time.Duration(f.LineWaitMs) * time.Millisecond,
+		Ephemeral:   f.LineConflict == "ephemeral",
 		HostRun:     f.HostRun,
 	}, nil
 }

@@ -18,11 +18,12 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute}
+	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, LineWait: 10 * time.Minute}
 	for text, want := range map[string]Settings{
 		`{}`: defaults,
-		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run"}`: {
+		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral"}`: {
 			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run",
+			LineWait: 2 * time.Millisecond, Ephemeral: true,
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
@@ -45,6 +46,8 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"socketMode": "rw-rw----"}`:           "socketMode",
 		`{"socketGid": -1}`:                     "socketGid",
 		`{"socketGid": 4294967295}`:             "socketGid",
+		`{"lineWaitMs": -1}`:                    "lineWaitMs",
+		`{"lineConflict": "kill"}`:              "lineConflict",
 		`{"hostRun": "run"}`:                    "hostRun",
 		`{"hostRun": null}`:                     "hostRun",
 		`{"socketGid": 1.5, "hostRun": "/run"}`: "socketGid",

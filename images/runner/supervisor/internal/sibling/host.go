@@ -42,15 +42,26 @@ type Host struct {
 // place is where one engine's things are.
 type place struct {
 	state, tmp, run, rootfs, socket, log string
+	namespace                            string // containerd's, of what the engine runs: its state line's
+	temporary                            bool   // state and namespace end with the engine
 	cgroup                               string // of the engine itself
-	workCgroup                           string // of what it runs; containerd's own default for its namespace
+	workCgroup                           string // of what it runs
 }
 
-func (h *Host) place(c contract.Contract) place {
-	state := filepath.Join(h.Paths.EngineState, c.Kind, c.Version)
+// temporaryMark is in the name of every temporary line and, since no contract's line has a dash, in no other's.
+const temporaryMark = "-tmp-"
+
+func (h *Host) place(c contract.Contract, temporary bool) place {
+	line := c.StateLine
+	if temporary {
+		line += temporaryMark + c.Version
+	}
+	state := filepath.Join(h.Paths.EngineState, c.Kind, line)
 	run := filepath.Join(h.Paths.EngineRun, c.Kind, c.Version)
 	return place{
 		state:      state,
+		namespace:  c.Kind + "-" + line,
+		temporary:  temporary,
 		tmp:        filepath.Join(state, "tmp"),
 		run:        run,
 		rootfs:     filepath.Join(run, "rootfs"),
@@ -61,7 +72,7 @@ func (h *Host) place(c contract.Contract) place {
 	}
 }
 
-// ClearAll removes the containers and tasks of an earlier life from every namespace.
+// ClearAll removes the containers, tasks and temporary lines of an earlier life.
 func (h *Host) ClearAll(ctx context.Context) error {
 	names, err := h.Daemon.Client().NamespaceService().List(ctx)
 	if err != nil {
@@ -71,24 +82,23 @@ func (h *Host) ClearAll(ctx context.Context) error {
 	for _, name := range names {
 		failed = append(failed, h.clearNamespace(ctx, name))
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, h.removeTemporaryLines(ctx))...)
 }
 
 // clear removes everything of an engine that does not run any more, or is not to: its container, the tasks and containers
 // it left in its namespace, their processes, cgroups and mounts, ${run} and what is in TMPDIR. Its ${state} and its images
-// and snapshots stay. It waits for containerd when that is away. exit is the engine's exit status if there was a task.
-func (h *Host) clear(ctx context.Context, entry catalog.Entry) (exit *uint32, err error) {
+// and snapshots stay, unless they are temporary. It needs the state line. It waits for containerd when that is away. exit is the engine's exit status if there was a task.
+func (h *Host) clear(ctx context.Context, entry catalog.Entry, at place) (exit *uint32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
 	defer cancel()
 	for {
-		exit, err = h.clearContainers(ctx, entry)
+		exit, err = h.clearContainers(ctx, entry, at)
 		if err == nil || !errdefs.IsUnavailable(err) || ctx.Err() != nil {
 			break
 		}
 		time.Sleep(retryPause) // containerd has gone meanwhile
 	}
-	at := h.place(entry.Contract)
-	return exit, errors.Join(
+	err = errors.Join(
 		err,
 		cgroup.KillAndRemove(h.Paths.Cgroup, at.cgroup, cgroupTimeout),
 		cgroup.KillAndRemove(h.Paths.Cgroup, at.workCgroup, cgroupTimeout),
@@ -96,12 +106,16 @@ func (h *Host) clear(ctx context.Context, entry catalog.Entry) (exit *uint32, er
 		mounts.EmptyBelow(at.tmp),
 		mounts.EmptyBelow(at.run),
 	)
+	if at.temporary {
+		err = errors.Join(err, h.removeLine(ctx, at.namespace, at.state))
+	}
+	return exit, err
 }
 
-func (h *Host) clearContainers(ctx context.Context, entry catalog.Entry) (*uint32, error) {
+func (h *Host) clearContainers(ctx context.Context, entry catalog.Entry, at place) (*uint32, error) {
 	if err := h.Daemon.WaitReady(ctx); err != nil {
 		return nil, err
 	}
 	exit, err := h.clearContainer(ctx, Namespace, entry.ID())
-	return exit, errors.Join(err, h.clearNamespace(ctx, entry.ID()))
+	return exit, errors.Join(err, h.clearNamespace(ctx, at.namespace))
 }

@@ -69,7 +69,7 @@ func (h *Host) ReapOrphans() {
 			if !slices.Contains(ids, id) {
 				continue
 			}
-			if _, err := h.clearContainer(ctx, p.starter.entry.ID(), id); err != nil {
+			if _, err := h.clearContainer(ctx, p.at.namespace, id); err != nil {
 				h.Log.Warn("orphan not removed", "engine", p.starter.entry.Name(), "error", err.Error())
 				continue
 			}
@@ -80,7 +80,7 @@ func (h *Host) ReapOrphans() {
 
 // ended lists the stopped tasks in an engine's namespace.
 func (h *Host) ended(ctx context.Context, p *process) []string {
-	ctx = namespaces.WithNamespace(ctx, p.starter.entry.ID())
+	ctx = namespaces.WithNamespace(ctx, p.at.namespace)
 	found, err := h.Daemon.Client().TaskService().List(ctx, &tasksapi.ListTasksRequest{})
 	if err != nil {
 		h.Log.Warn("orphans not listed", "engine", p.starter.entry.Name(), "error", fmt.Sprint(err))

@@ -23,13 +23,13 @@ type process struct {
 }
 
 // watch has to be called before the task is started: until then nobody reaps it, and the pid is surely its own.
-func watch(s *starter, pid int, deadline time.Time, logOffset int64) (*process, error) {
+func watch(s *starter, at place, pid int, deadline time.Time, logOffset int64) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("pidfd of the engine %d: %w", pid, err)
 	}
 	p := &process{
-		starter: s, at: s.host.place(s.entry.Contract), pid: pid, deadline: deadline, logOffset: logOffset,
+		starter: s, at: at, pid: pid, deadline: deadline, logOffset: logOffset,
 		pidfd: os.NewFile(uintptr(fd), "pidfd"), exited: make(chan struct{}),
 	}
 	raw, err := p.pidfd.SyscallConn()
@@ -73,7 +73,9 @@ func (p *process) kill() (engine.Ending, error) {
 		<-p.exited
 	}
 	closed := p.pidfd.Close()
-	exit, err := p.starter.host.clear(context.Background(), p.starter.entry)
+	now := time.Now()
+	_ = os.Chtimes(p.at.state, now, now) // when its line was last used; for what it takes
+	exit, err := p.starter.host.clear(context.Background(), p.starter.entry, p.at)
 	ending := engine.Ending{Status: "exit status unknown", Output: lastLines(p.at.log, p.logOffset)}
 	if exit != nil {
 		ending.Status = fmt.Sprintf("exit status %d", *exit)

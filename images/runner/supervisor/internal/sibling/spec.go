@@ -12,21 +12,19 @@ import (
 )
 
 // command is how the entry's engine is started here.
-func (h *Host) command(entry catalog.Entry) (contract.Command, error) {
-	at := h.place(entry.Contract)
+func (h *Host) command(entry catalog.Entry, at place) (contract.Command, error) {
 	return entry.Command(contract.Values{
 		Socket:           at.socket,
 		State:            at.state,
 		Run:              at.run,
 		ContainerdSocket: h.Paths.ContainerdSocket,
-		Namespace:        entry.ID(),
+		Namespace:        at.namespace,
 		Cgroup:           at.workCgroup,
 	})
 }
 
 // spec gives the engine's OCI runtime spec: as privileged as the runner, and no more. Its root is the task's "rootfs".
-func (h *Host) spec(entry catalog.Entry, command contract.Command) (*specs.Spec, error) {
-	at := h.place(entry.Contract)
+func (h *Host) spec(entry catalog.Entry, at place, command contract.Command) (*specs.Spec, error) {
 	// Never "all": what the host's bounding set lacks, runc cannot give.
 	capabilities, err := cap.Current()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 func entry(source catalog.Source) catalog.Entry {
 	e := catalog.Entry{Source: source, Contract: contract.Contract{
-		Kind: "buildkit", Version: "0.34.2", Env: []string{"NS=${namespace}"},
+		Kind: "buildkit", Version: "0.34.2", StateLine: "0.34", Env: []string{"NS=${namespace}"},
 		Args: []string{"/bin/d", "${socket}", "${state}", "${run}", "${containerdSocket}", "${cgroup}"},
 	}}
 	if source == catalog.Baked {
@@ -29,11 +29,12 @@ func entry(source catalog.Source) catalog.Entry {
 
 func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 	t.Helper()
-	command, err := h.command(e)
+	at := h.place(e.Contract, false)
+	command, err := h.command(e, at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := h.spec(e, command)
+	spec, err := h.spec(e, at, command)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,12 +44,12 @@ func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 func TestSpec(t *testing.T) {
 	h := &Host{Paths: paths.At("/")}
 	spec := specOf(t, h, entry(catalog.Local))
-	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34.2",
+	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34",
 		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/buildkit-0.34.2"}
 	if !slices.Equal(spec.Process.Args, wantArgs) {
 		t.Errorf("args %q", spec.Process.Args)
 	}
-	if want := []string{"NS=buildkit-0.34.2", "TMPDIR=/var/lib/bedplate/engines/buildkit/0.34.2/tmp"}; !slices.Equal(spec.Process.Env, want) {
+	if want := []string{"NS=buildkit-0.34", "TMPDIR=/var/lib/bedplate/engines/buildkit/0.34/tmp"}; !slices.Equal(spec.Process.Env, want) {
 		t.Errorf("env %q", spec.Process.Env)
 	}
 	if !spec.Root.Readonly || spec.Linux.RootfsPropagation != "rshared" || spec.Linux.CgroupsPath != "/bedplate-engines/buildkit-0.34.2" {
@@ -85,7 +86,7 @@ func TestMounts(t *testing.T) {
 	}
 	h := &Host{Paths: paths.At("/"), BasePaths: []string{file, link}}
 	find := func(e catalog.Entry, destination string) (int, *specs.Mount) {
-		list := h.mounts(e, h.place(e.Contract))
+		list := h.mounts(e, h.place(e.Contract, false))
 		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == destination })
 		if i < 0 {
 			return i, nil
@@ -93,7 +94,7 @@ func TestMounts(t *testing.T) {
 		return i, &list[i]
 	}
 	proc, _ := find(entry(catalog.Baked), "/proc")
-	for _, shared := range []string{"/run/containerd", "/var/lib/bedplate/containerd", "/var/lib/bedplate/engines/buildkit/0.34.2", "/run/engines/buildkit/0.34.2"} {
+	for _, shared := range []string{"/run/containerd", "/var/lib/bedplate/containerd", "/var/lib/bedplate/engines/buildkit/0.34", "/run/engines/buildkit/0.34.2"} {
 		i, mount := find(entry(catalog.Local), shared)
 		if mount == nil || mount.Source != shared || !slices.Contains(mount.Options, "rshared") || i > proc {
 			t.Errorf("%s: %d %+v", shared, i, mount)

@@ -28,13 +28,15 @@ type starter struct {
 }
 
 // Start implements engine.Starter.
-func (s *starter) Start(ctx context.Context) (engine.Process, error) {
-	if _, err := s.host.clear(ctx, s.entry); err != nil {
+func (s *starter) Start(ctx context.Context, temporary bool) (engine.Process, error) {
+	at := s.host.place(s.entry.Contract, temporary)
+	if _, err := s.host.clear(ctx, s.entry, at); err != nil {
 		return nil, fmt.Errorf("clearing what an earlier one left: %w", err)
 	}
-	process, err := s.launch(ctx)
+	process, err := s.launch(ctx, at)
 	if err != nil {
-		return nil, s.abandon(err)
+		_, clearErr := s.host.clear(context.Background(), s.entry, at)
+		return nil, errors.Join(err, clearErr)
 	}
 	if err := process.awaitReady(ctx); err != nil {
 		ending, stopErr := process.kill()
@@ -44,15 +46,9 @@ func (s *starter) Start(ctx context.Context) (engine.Process, error) {
 	return process, nil
 }
 
-func (s *starter) abandon(cause error) error {
-	_, err := s.host.clear(context.Background(), s.entry)
-	return errors.Join(cause, err)
-}
-
 // launch makes folders, container and task, and starts the task.
-func (s *starter) launch(ctx context.Context) (*process, error) {
-	at := s.host.place(s.entry.Contract)
-	command, err := s.host.command(s.entry)
+func (s *starter) launch(ctx context.Context, at place) (*process, error) {
+	command, err := s.host.command(s.entry, at)
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +56,11 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 		return nil, err
 	}
 	daemon := s.host.Daemon.Client()
-	if err := daemon.NamespaceService().Create(ctx, s.entry.ID(), nil); err != nil && !errdefs.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("containerd namespace %s: %w", s.entry.ID(), err)
+	if err := daemon.NamespaceService().Create(ctx, at.namespace, nil); err != nil && !errdefs.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("containerd namespace %s: %w", at.namespace, err)
 	}
 	ctx = namespaces.WithNamespace(ctx, Namespace)
-	spec, err := s.host.spec(s.entry, command)
+	spec, err := s.host.spec(s.entry, at, command)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +91,7 @@ func (s *starter) launch(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the task: %w", err)
 	}
-	process, err := watch(s, int(task.Pid()), deadline, before)
+	process, err := watch(s, at, int(task.Pid()), deadline, before)
 	if err != nil {
 		return nil, err
 	}

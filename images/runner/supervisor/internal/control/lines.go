@@ -1,0 +1,67 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"bedplate.dev/runner/supervisor/internal/fleet"
+)
+
+type lineBody struct {
+	Kind       string   `json:"kind"`
+	Line       string   `json:"line"`
+	Holder     string   `json:"holder"`
+	Waiting    []string `json:"waiting"`
+	Versions   []string `json:"versions"`
+	Bytes      int64    `json:"bytes"`
+	LastUsedAt string   `json:"lastUsedAt"`
+}
+
+func (s *Server) lines(w http.ResponseWriter, r *http.Request) {
+	engines, _, reason := s.Runner()
+	if engines == nil {
+		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
+		return
+	}
+	found, err := engines.Lines(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "list_failed", err.Error())
+		return
+	}
+	list := []lineBody{}
+	for _, line := range found {
+		list = append(list, lineBody{
+			Kind: line.Kind, Line: line.Line, Holder: line.Holder, Waiting: line.Waiting, Versions: line.Versions,
+			Bytes: line.Bytes, LastUsedAt: rfc3339(line.LastUsed),
+		})
+	}
+	answer(w, http.StatusOK, map[string]any{"lines": list})
+}
+
+func (s *Server) pruneLine(w http.ResponseWriter, r *http.Request) {
+	engines, _, reason := s.Runner()
+	if engines == nil {
+		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
+		return
+	}
+	err := engines.PruneLine(r.Context(), r.PathValue("kind"), r.PathValue("line"))
+	switch {
+	case errors.Is(err, fleet.ErrUnknownLine):
+		fail(w, http.StatusNotFound, "not_found", err.Error())
+	case errors.Is(err, fleet.ErrLineInUse):
+		fail(w, http.StatusConflict, "in_use", err.Error())
+	case err != nil:
+		fail(w, http.StatusInternalServerError, "prune_failed", err.Error())
+	default:
+		answer(w, http.StatusOK, map[string]any{"pruned": r.PathValue("kind") + "/" + r.PathValue("line")})
+	}
+}
+
+// rfc3339 is "" for the zero time.
+func rfc3339(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
