@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 
+	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	containerdlog "github.com/containerd/log"
@@ -35,14 +36,15 @@ import (
 var version = "dev"
 
 func main() {
-	log := newLog(os.Stderr)
-	if err := run(os.Args[1:], log); err != nil {
+	hub := &events.Hub{}
+	log := newLog(io.MultiWriter(os.Stderr, hub))
+	if err := run(os.Args[1:], hub, log); err != nil {
 		log.Error("bedplated failed", "error", err.Error())
 		os.Exit(1)
 	}
 }
 
-func run(args []string, log *slog.Logger) error {
+func run(args []string, hub *events.Hub, log *slog.Logger) error {
 	if len(args) == 1 && args[0] == "--version" {
 		fmt.Println("bedplated", version)
 		return nil
@@ -74,7 +76,7 @@ func run(args []string, log *slog.Logger) error {
 	if err := prepare(at); err != nil {
 		return err
 	}
-	if err := serve(ctx, at, owner, image, log); err != nil {
+	if err := serve(ctx, at, owner, image, hub, log); err != nil {
 		return err
 	}
 	log.Info("bedplated stopped")

@@ -10,9 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/containerd"
 	"bedplate.dev/runner/supervisor/internal/control"
+	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/metrics"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"bedplate.dev/runner/supervisor/internal/sibling"
@@ -43,14 +46,17 @@ func (r *runner) set(change func()) {
 
 // serve starts everything in order, waits until ctx is done, and stops everything in reverse. It returns nil when all of
 // that went well.
-func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image settings.Runner, log *slog.Logger) (err error) {
+func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image settings.Runner, hub *events.Hub, log *slog.Logger) (err error) {
+	counted := metrics.New()
 	state := &runner{reason: "containerd is starting"}
 	controlListener, err := socket.Opener{Root: at.Sockets, Settings: owner}.Open(at.Control)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
-		Handler:           (&control.Server{RunnerVersion: image.Version, StartedAt: processStart, Runner: state.state}).Handler(),
+		Handler: (&control.Server{
+			RunnerVersion: image.Version, StartedAt: processStart, Runner: state.state, Metrics: counted, Events: hub,
+		}).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
@@ -72,7 +78,13 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))
 	}
 
-	engines, err := fleet.Open(fleet.Options{Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Disk: host, Settled: daemon.Settled, Log: log})
+	engines, err := fleet.Open(fleet.Options{
+		Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Disk: host,
+		Started: func(entry catalog.Entry, took time.Duration, err error) {
+			counted.Started(entry.Kind, entry.Version, took, err)
+		},
+		Settled: daemon.Settled, Log: log,
+	})
 	if err != nil {
 		return err
 	}

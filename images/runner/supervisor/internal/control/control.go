@@ -6,12 +6,15 @@ import (
 	"net/http"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/metrics"
 )
 
 // Containerd tells how containerd is.
 type Containerd interface {
 	Info() (version string, pid int, ready bool)
+	Restarts() int
 }
 
 // Server answers the control API's calls.
@@ -19,21 +22,58 @@ type Server struct {
 	RunnerVersion string
 	StartedAt     time.Time
 	// Runner gives what is there by now: nil and a reason until every socket is open.
-	Runner func() (engines *fleet.Fleet, daemon Containerd, reason string)
+	Runner  func() (engines *fleet.Fleet, daemon Containerd, reason string)
+	Metrics *metrics.Metrics
+	Events  *events.Hub
+}
+
+// route is one call of docs/spec/control.openapi.json, which a test compares with this list.
+type route struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
+func (s *Server) routes() []route {
+	return []route{
+		{"GET", "/livez", s.livez},
+		{"GET", "/readyz", s.readyz},
+		{"GET", "/metrics", s.metrics},
+		{"GET", "/v1/events", s.events},
+		{"GET", "/v1/resolve", s.whenReady(s.resolve)},
+		{"GET", "/v1/engines", s.whenReady(s.engines)},
+		{"POST", "/v1/engines/{kind}/{version}/start", s.whenReady(s.start)},
+		{"POST", "/v1/engines/{kind}/{version}/stop", s.whenReady(s.stop)},
+		{"GET", "/v1/lines", s.whenReady(s.lines)},
+		{"DELETE", "/v1/lines/{kind}/{line}", s.whenReady(s.pruneLine)},
+	}
 }
 
 // Handler routes the calls.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /v1/engines", s.engines)
-	mux.HandleFunc("POST /v1/engines/{kind}/{version}/stop", s.stop)
-	mux.HandleFunc("GET /v1/lines", s.lines)
-	mux.HandleFunc("DELETE /v1/lines/{kind}/{line}", s.pruneLine)
+	for _, route := range s.routes() {
+		mux.HandleFunc(route.method+" "+route.path, route.serve)
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "not_found", "there is no call "+r.Method+" "+r.URL.Path)
 	})
 	return mux
+}
+
+// whenReady answers not_ready while there are no engines yet, or none any more.
+func (s *Server) whenReady(serve func(http.ResponseWriter, *http.Request, *fleet.Fleet)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		engines, _, reason := s.Runner()
+		if engines == nil {
+			fail(w, http.StatusServiceUnavailable, "not_ready", reason)
+			return
+		}
+		serve(w, r, engines)
+	}
+}
+
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, map[string]any{"live": true})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -48,72 +88,31 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": reason})
 }
 
-func (s *Server) engines(w http.ResponseWriter, _ *http.Request) {
-	engines, daemon, reason := s.Runner()
-	if engines == nil {
-		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
-		return
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	engines, daemon, _ := s.Runner()
+	restarts := 0
+	if engines != nil {
+		restarts = daemon.Restarts()
 	}
+	s.Metrics.Handler(engines, restarts).ServeHTTP(w, r)
+}
+
+func (s *Server) engines(w http.ResponseWriter, _ *http.Request, engines *fleet.Fleet) {
 	engines.Rescan()
 	list := []engineBody{}
 	for _, member := range engines.List() {
 		list = append(list, describe(member))
 	}
+	_, daemon, _ := s.Runner()
 	version, pid, _ := daemon.Info()
 	answer(w, http.StatusOK, map[string]any{
 		"runner": map[string]any{
 			"version":    s.RunnerVersion,
 			"startedAt":  rfc3339(s.StartedAt),
-			"containerd": map[string]any{"version": version, "pid": pid},
+			"containerd": map[string]any{"version": version, "pid": pid, "restarts": daemon.Restarts()},
 		},
 		"engines": list,
 	})
-}
-
-func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
-	engines, _, reason := s.Runner()
-	if engines == nil {
-		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
-		return
-	}
-	member := engines.Find(r.PathValue("kind"), r.PathValue("version"))
-	if member == nil {
-		fail(w, http.StatusNotFound, "not_found", "there is no engine "+r.PathValue("kind")+"/"+r.PathValue("version"))
-		return
-	}
-	if err := member.Stop(r.Context()); err != nil {
-		fail(w, http.StatusInternalServerError, "stop_failed", err.Error())
-		return
-	}
-	answer(w, http.StatusOK, describe(member))
-}
-
-type engineBody struct {
-	Kind        string `json:"kind"`
-	Version     string `json:"version"`
-	Default     bool   `json:"default"`
-	Source      string `json:"source"`
-	State       string `json:"state"`
-	Socket      string `json:"socket"`
-	Connections int    `json:"connections"`
-	PID         int    `json:"pid"`
-	StartedAt   string `json:"startedAt"`
-	StartMs     int64  `json:"startMs"`
-	LastError   string `json:"lastError"`
-	Failures    int    `json:"failures"`
-	StateLine   string `json:"stateLine"`
-	WaitingFor  string `json:"waitingFor"`
-	Temporary   bool   `json:"temporary"`
-}
-
-func describe(member *fleet.Member) engineBody {
-	status := member.Status()
-	return engineBody{
-		Kind: member.Kind, Version: member.Version, Default: member.Default, Source: string(member.Source),
-		State: string(status.State), Socket: member.SocketPath, Connections: status.Connections, PID: status.PID,
-		StartedAt: rfc3339(status.StartedAt), StartMs: status.Start.Milliseconds(), LastError: status.LastError,
-		Failures: status.Failures, StateLine: member.StateLine, WaitingFor: status.WaitingFor, Temporary: status.Temporary,
-	}
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +21,17 @@ import (
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/engine"
+	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
 	"bedplate.dev/runner/supervisor/internal/layout/layouttest"
+	"bedplate.dev/runner/supervisor/internal/metrics"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 )
 
 type daemon struct{ ready bool }
+
+func (d *daemon) Restarts() int { return 3 }
 
 func (d *daemon) Info() (string, int, bool) { return "2.4.2", 12, d.ready }
 
@@ -61,7 +67,7 @@ func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
 	}
 	t.Cleanup(func() { engines.Close(context.Background()) })
 	containerd = &daemon{ready: true}
-	return &Server{RunnerVersion: "0.1.0", StartedAt: time.Now(), Runner: func() (*fleet.Fleet, Containerd, string) {
+	return &Server{RunnerVersion: "0.1.0", StartedAt: time.Now(), Metrics: metrics.New(), Events: &events.Hub{}, Runner: func() (*fleet.Fleet, Containerd, string) {
 		return engines, containerd, ""
 	}}, at, containerd
 }
@@ -149,6 +155,81 @@ func TestEngines(t *testing.T) {
 	}
 	if len(got.Engines[0]) != len(want) {
 		t.Errorf("fields that docs/spec/runner.md has not: %v", got.Engines[0])
+	}
+}
+
+func TestRoutesAreThoseOfTheOpenAPIFile(t *testing.T) {
+	data, err := os.ReadFile("../../../../../docs/spec/control.openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Paths map[string]map[string]any
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	var described, served []string
+	for path, methods := range file.Paths {
+		for method := range methods {
+			described = append(described, strings.ToUpper(method)+" "+path)
+		}
+	}
+	for _, route := range (&Server{}).routes() {
+		served = append(served, route.method+" "+route.path)
+	}
+	slices.Sort(described)
+	slices.Sort(served)
+	if !slices.Equal(described, served) {
+		t.Errorf("described: %q\nserved: %q", described, served)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	s, _, _ := runner(t)
+	var got struct {
+		Engine struct{ Version string }
+		Reason string
+		Error  struct{ Code, Message string }
+	}
+	for query, want := range map[string]int{
+		"kind=buildkit": 200, "kind=buildkit&range=0.34": 200, "kind=buildkit&range=%5E0.34.1": 200, "kind=buildkit&range=%3E%3D0.30": 200,
+		"kind=buildkit&range=0.29": 404, "kind=moby": 404, "kind=buildkit&range=newest": 400, "": 404,
+	} {
+		got.Engine.Version = ""
+		if code := call(t, s, "GET", "/v1/resolve?"+query, &got); code != want || (code == 200) != (got.Engine.Version == "0.34.2") {
+			t.Errorf("%s: %d %+v", query, code, got)
+		}
+	}
+}
+
+func TestFailedStartSaysWhy(t *testing.T) {
+	s, _, _ := runner(t)
+	var failed struct {
+		Error struct{ Code, Message string }
+	}
+	if code := call(t, s, "POST", "/v1/engines/buildkit/0.34.2/start", &failed); code != 503 || failed.Error.Code != "start_failed" || failed.Error.Message != "it is broken" {
+		t.Errorf("%d %+v", code, failed)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s, _, _ := runner(t)
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	answer, err := http.Get(server.URL + "/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for _, want := range []string{": connected", "", `data: {"msg":"engine ready"}`} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("got %q, %v, want %q", lines.Text(), lines.Err(), want)
+		}
+		if want == "" {
+			s.Events.Write([]byte(`{"msg":"engine ready"}` + "\n"))
+		}
 	}
 }
 

@@ -18,12 +18,7 @@ type lineBody struct {
 	LastUsedAt string   `json:"lastUsedAt"`
 }
 
-func (s *Server) lines(w http.ResponseWriter, r *http.Request) {
-	engines, _, reason := s.Runner()
-	if engines == nil {
-		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
-		return
-	}
+func (s *Server) lines(w http.ResponseWriter, r *http.Request, engines *fleet.Fleet) {
 	found, err := engines.Lines(r.Context())
 	if err != nil {
 		fail(w, http.StatusInternalServerError, "list_failed", err.Error())
@@ -39,12 +34,7 @@ func (s *Server) lines(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"lines": list})
 }
 
-func (s *Server) pruneLine(w http.ResponseWriter, r *http.Request) {
-	engines, _, reason := s.Runner()
-	if engines == nil {
-		fail(w, http.StatusServiceUnavailable, "not_ready", reason)
-		return
-	}
+func (s *Server) pruneLine(w http.ResponseWriter, r *http.Request, engines *fleet.Fleet) {
 	err := engines.PruneLine(r.Context(), r.PathValue("kind"), r.PathValue("line"))
 	switch {
 	case errors.Is(err, fleet.ErrUnknownLine):

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -82,10 +83,11 @@ type Options struct {
 	Starter     Starter
 	GRPC        bool // its clients speak gRPC: one that waits is greeted, one that waits in vain is told why
 	IdleTimeout time.Duration
-	Line        *line.Line             // what it has on disk; nil when nobody shares it
-	LineWait    time.Duration          // how long it waits for the line
-	Ephemeral   bool                   // it does not wait: it gets a temporary state
-	Settled     func() <-chan struct{} // closed while what engines depend on is there; nil when that is always
+	Line        *line.Line                          // what it has on disk; nil when nobody shares it
+	LineWait    time.Duration                       // how long it waits for the line
+	Ephemeral   bool                                // it does not wait: it gets a temporary state
+	Started     func(took time.Duration, err error) // told of each start; nil for nobody
+	Settled     func() <-chan struct{}              // closed while what engines depend on is there; nil when that is always
 	Log         *slog.Logger
 }
 
@@ -176,6 +178,14 @@ func (e *Engine) ready(gone <-chan struct{}) (Process, error) {
 	}
 }
 
+// Start starts the engine if it does not run, and returns when it does, with why it did not, or with ctx's error (the start goes on then).
+func (e *Engine) Start(ctx context.Context) error {
+	if _, err := e.ready(ctx.Done()); !errors.Is(err, errGone) {
+		return err
+	}
+	return fmt.Errorf("still starting: %w", context.Cause(ctx))
+}
+
 // begin needs the lock.
 func (e *Engine) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -207,6 +217,9 @@ func (e *Engine) start(ctx context.Context, current *attempt) {
 		defer func() { go e.watch(process) }()
 	}
 
+	if e.Started != nil {
+		e.Started(took, err)
+	}
 	e.mu.Lock()
 	e.current = nil
 	current.err = err

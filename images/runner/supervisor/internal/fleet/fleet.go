@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/engine"
@@ -27,7 +28,8 @@ type Options struct {
 	Default  string // runner.json's, "<kind>/<version>"
 	Starter  func(catalog.Entry) engine.Starter
 	Disk     Disk
-	Settled  func() <-chan struct{} // engine.Options'
+	Started  func(entry catalog.Entry, took time.Duration, err error) // told of each start; nil for nobody
+	Settled  func() <-chan struct{}                                   // engine.Options'
 	Log      *slog.Logger
 }
 
@@ -131,6 +133,11 @@ func (f *Fleet) add(entry catalog.Entry) error {
 			Name: entry.Name(), Starter: f.options.Starter(entry), GRPC: entry.Protocol == "grpc",
 			IdleTimeout: f.options.Settings.IdleTimeout, Line: f.line(entry), LineWait: f.options.Settings.LineWait,
 			Ephemeral: f.options.Settings.Ephemeral, Settled: f.options.Settled, Log: log,
+			Started: func(took time.Duration, err error) {
+				if f.options.Started != nil {
+					f.options.Started(entry, took, err)
+				}
+			},
 		}),
 		Default:    entry.Name() == f.options.Default,
 		SocketPath: filepath.Join(folder, entry.Version+".sock"),
