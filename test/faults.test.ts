@@ -43,7 +43,7 @@ async function smoke(version: string) {
   return smokeBuild(target, await smokeShell(LOCK, CACHE), `faults-${Date.now()}`);
 }
 
-/** Starts the sleeping build and gives its end once its RUN is running. */
+/** Starts the sleeping build; returns once its RUN is running. */
 async function sleepingBuild(version: string) {
   const args = buildArgs(runner.socket(version), context, join(context, 'out'), [
     `--opt=build-arg:NONCE=${Date.now()}`,
@@ -52,15 +52,14 @@ async function sleepingBuild(version: string) {
   await eventually('the RUN is running', async () =>
     (await tasks(version)).some((row) => row.includes('RUNNING')) ? true : undefined,
   );
-  return build;
+  return { build };
 }
 
 test.each([BAKED, '0.13.2'])(
   'engine %s killed in the middle of a build: a clear error, its RUN ends, the next connection gets a fresh engine',
   async (version) => {
     await smoke('0.29.0');
-    const build = sleepingBuild(version);
-    await eventually('the RUN is running', async () => ((await tasks(version)).length > 0 ? true : undefined));
+    const { build } = await sleepingBuild(version);
     const before = await runner.engine(version);
     await runner.inside(
       '/opt/bedplate/runner/bin/ctr',
@@ -112,11 +111,8 @@ async function killInside(pattern: string): Promise<void> {
 
 test('the shim of an engine killed: its RUN ends, the neighbour builds on, the next connection gets a fresh engine', async () => {
   const version = '0.29.0';
-  const neighbour = sleepingBuild('0.13.2');
-  const build = sleepingBuild(version);
-  await eventually('both RUNs are running', async () =>
-    (await tasks(version)).length > 0 && (await tasks('0.13.2')).length > 0 ? true : undefined,
-  );
+  const { build: neighbour } = await sleepingBuild('0.13.2');
+  const { build } = await sleepingBuild(version);
   const before = await runner.engine('0.13.2');
   await killInside(`containerd-shim-runc-v2 -namespace bedplate -id buildkit-${version} `);
   expect((await build).exitCode).not.toBe(0);
@@ -135,8 +131,7 @@ test('the shim of an engine killed: its RUN ends, the neighbour builds on, the n
 test('containerd killed: builds in flight end soon and by name, engines keep their processes, the next build hits the cache', async () => {
   const nonce = `cache-${Date.now()}`;
   expect((await cachedBuild(BAKED, nonce)).exitCode).toBe(0);
-  const build = sleepingBuild(BAKED);
-  await eventually('the RUN is running', async () => ((await tasks(BAKED)).length > 0 ? true : undefined));
+  const { build } = await sleepingBuild(BAKED);
   const before = {
     engine: (await runner.engine(BAKED)).pid,
     containerd: (await runner.engines()).runner.containerd.pid,
@@ -177,6 +172,32 @@ test('an engine is stopped by the control API', async () => {
   await smoke(BAKED);
   expect(await controlClient(runner.state).stop('buildkit', BAKED)).toMatchObject({ state: 'stopped', pid: 0 });
   await expect(controlClient(runner.state).stop('buildkit', '9.9.9')).rejects.toThrow('9.9.9');
+});
+
+test('down lets a build finish, and takes nobody new; --now does not wait', async () => {
+  const quick = await buildContext('drain', SLEEPING.replace('"300"', '"4"'));
+  const args = buildArgs(runner.socket(BAKED), quick, join(quick, 'out'), [`--opt=build-arg:NONCE=${Date.now()}`]);
+  const build = tryRun(await buildctl(BAKED), args);
+  await eventually('the RUN is running', async () =>
+    (await tasks(BAKED)).some((row) => row.includes('RUNNING')) ? true : undefined,
+  );
+  const stopping = bedplate(['down', ...runner.flag]);
+  await eventually('its sockets have gone', () => (existsSync(runner.socket(BAKED)) ? undefined : true));
+  const status = await bedplate(['status', ...runner.flag]);
+  expect([status.exitCode, status.stdout]).toEqual([1, expect.stringContaining('finishes what is connected')]);
+  const stopped = await stopping;
+  expect([stopped.exitCode, stopped.stderr]).toEqual([0, expect.stringContaining('1 connections may finish')]);
+  expect((await build).exitCode).toBe(0);
+  removeFolder(quick);
+
+  await bedplateJson(['up', ...runner.flag, '--idle', '2']);
+  const { build: cut } = await sleepingBuild(BAKED);
+  const begin = performance.now();
+  await bedplateJson(['down', '--now', ...runner.flag]);
+  expect(performance.now() - begin).toBeLessThan(20_000);
+  expect((await cut).exitCode).not.toBe(0);
+  expect(await leftovers(runner.state)).toEqual([]);
+  await bedplateJson(['up', ...runner.flag, '--idle', '2']);
 });
 
 test('bedplated killed: the container ends, and the same state boots again with its cache', async () => {

@@ -117,7 +117,7 @@ export function runnerIn(folder: string): TestRunner {
     },
     pid: () => runc(state, record).lastPid(),
     down: async () => {
-      await bedplateJson(['down', '--purge', '--state', folder]);
+      await bedplateJson(['down', '--now', '--purge', '--state', folder]);
     },
   };
 }

@@ -2,6 +2,8 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processRuns } from '../cache.ts';
+import { readJson } from '../files.ts';
+import { controlClient } from './control.ts';
 import { runc } from './runc.ts';
 import { type RunnerRecord, type RunnerState, readRecord } from './state.ts';
 
@@ -12,11 +14,21 @@ export interface DownResult {
   readonly killed: boolean;
 }
 
+export interface DownOptions {
+  /** How long the runner may take to stop what it has, after what is connected has finished. */
+  readonly timeoutMs: number;
+  /** Do not wait for what is connected: a second SIGTERM. */
+  readonly now: boolean;
+  /** Told when connections are waited for. */
+  readonly onDrain?: (connections: number) => void;
+}
+
 /**
- * Stops the runner of a state folder: SIGTERM, which drains and stops its engines, and SIGKILL when that takes longer than `timeoutMs`.
+ * Stops the runner of a state folder: SIGTERM, which lets what is connected finish (the runner's own limit, `up --drain`) and stops its engines,
+ * and SIGKILL when it takes longer than that and `timeoutMs`.
  * Afterwards no process, mount, cgroup or socket of it is left; images and caches stay for the next `up`.
  */
-export async function down(state: RunnerState, timeoutMs: number): Promise<DownResult> {
+export async function down(state: RunnerState, { timeoutMs, now, onDrain }: DownOptions): Promise<DownResult> {
   const record = readRecord(state);
   if (record === undefined || !existsSync(record.rootfs)) return { stopped: false, killed: false };
   const container = runc(state, record);
@@ -24,8 +36,11 @@ export async function down(state: RunnerState, timeoutMs: number): Promise<DownR
   if (before === undefined) return { stopped: false, killed: false };
   let killed = false;
   if (before.status !== 'stopped') {
+    const connections = now ? 0 : await openConnections(state);
+    if (connections > 0) onDrain?.(connections);
     await container.kill('TERM');
-    killed = !(await ended(container, timeoutMs));
+    if (now) await tryAgain(() => container.kill('TERM'));
+    killed = !(await ended(container, timeoutMs + (connections > 0 ? drainMs(state) : 0)));
   }
   await removeLeftovers(state, record);
   return { stopped: before.status !== 'stopped', killed };
@@ -40,6 +55,29 @@ export async function removeLeftovers(state: RunnerState, record: RunnerRecord):
   }
   removeCgroups(state.cgroupsPath);
   rmSync(state.run, { recursive: true, force: true });
+}
+
+/** 0 too when the runner does not answer any more. */
+async function openConnections(state: RunnerState): Promise<number> {
+  try {
+    return (await controlClient(state).engines()).engines.reduce((sum, { connections }) => sum + connections, 0);
+  } catch {
+    return 0;
+  }
+}
+
+function drainMs(state: RunnerState): number {
+  const { drainMs = 0 } = readJson(join(state.etc, 'bedplated.json'), 'Use --now.') as { drainMs?: number };
+  return drainMs;
+}
+
+/** The second signal: the runner may have ended of the first. */
+async function tryAgain(kill: () => Promise<unknown>): Promise<void> {
+  try {
+    await kill();
+  } catch {
+    // It has ended.
+  }
 }
 
 async function ended(container: ReturnType<typeof runc>, timeoutMs: number): Promise<boolean> {

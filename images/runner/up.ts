@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly socketGid: number;
   readonly socketMode: string;
   readonly idleTimeoutMs: number;
+  /** How long connections may go on after `down`. */
+  readonly drainMs: number;
   /** How long an engine waits for a state line that another version holds, and whether it does or gets a temporary one. */
   readonly lineWaitMs: number;
   readonly lineConflict: 'wait' | 'ephemeral';
@@ -83,10 +85,10 @@ export async function up(options: UpOptions): Promise<UpResult> {
     layout,
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
-  const { socketGid, socketMode, idleTimeoutMs, lineWaitMs, lineConflict } = options;
+  const { socketGid, socketMode, idleTimeoutMs, drainMs, lineWaitMs, lineConflict } = options;
   writeFileAtomic(
     join(state.etc, 'bedplated.json'),
-    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, lineWaitMs, lineConflict, hostRun: state.run }),
+    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, drainMs, lineWaitMs, lineConflict, hostRun: state.run }),
   );
   writeFileAtomic(
     join(state.bundle, 'config.json'),

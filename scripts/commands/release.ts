@@ -91,6 +91,7 @@ async function bootAndSmoke(context: Context, lock: Lock, layout: string, { step
         layout,
         socketMode: '0600',
         idle: 300,
+        drain: 300,
         lineWait: 600,
         lineConflict: 'wait',
       }),
@@ -120,7 +121,10 @@ async function bootAndSmoke(context: Context, lock: Lock, layout: string, { step
     }
     return results;
   } finally {
-    await step('shut down', async () => ({ cached: false, ...(await down(state, STOP_TIMEOUT_MS)) }));
+    await step('shut down', async () => ({
+      cached: false,
+      ...(await down(state, { timeoutMs: STOP_TIMEOUT_MS, now: true })),
+    }));
     rmSync(folder, { recursive: true, force: true });
   }
 }

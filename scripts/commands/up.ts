@@ -17,6 +17,7 @@ export interface UpFlags {
   readonly socketGroup?: string;
   readonly socketMode: string;
   readonly idle: number;
+  readonly drain: number;
   readonly lineWait: number;
   readonly lineConflict: 'wait' | 'ephemeral';
 }
@@ -30,6 +31,7 @@ export function addUp(program: Command): void {
     .option('--socket-group <group>', 'the group that may use the sockets (default: root alone)')
     .option('--socket-mode <mode>', 'the mode of the sockets', octalMode, '0660')
     .option('--idle <seconds>', 'stop an engine that nobody has used for so long', seconds, 300)
+    .option('--drain <seconds>', 'how long connections may go on when the runner is told to stop', seconds, 300)
     .option(
       '--line-wait <seconds>',
       'how long an engine waits for state that another patch of its line uses',
@@ -72,6 +74,7 @@ export async function upRunner(
     socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
     socketMode: flags.socketMode,
     idleTimeoutMs: flags.idle * 1000,
+    drainMs: flags.drain * 1000,
     lineWaitMs: flags.lineWait * 1000,
     lineConflict: flags.lineConflict,
     readyTimeoutMs: 60_000,

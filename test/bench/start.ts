@@ -41,7 +41,7 @@ const runner = await bootRunner('bench-runner');
 const { state } = runner;
 const record = readRecord(state);
 if (record === undefined) throw new Error('up leaves a record');
-await down(state, 60_000);
+await down(state, { timeoutMs: 60_000, now: true });
 
 const samples: Record<string, number[]> = {};
 const add = (name: string, ms: number) => {
@@ -143,7 +143,7 @@ async function runnerRound() {
   );
   await eventuallyStopped(second);
   const secondLaterMs = await once(second);
-  await down(state, 60_000);
+  await down(state, { timeoutMs: 60_000, now: true });
   return { engineMs, containerdMs, secondFirstMs, secondLaterMs };
 }
 

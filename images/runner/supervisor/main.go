@@ -9,7 +9,8 @@
 //   - It has to be privileged: it makes / rshared, and gives engines all capabilities and devices that it has itself.
 //   - /var/lib/bedplate has to be a volume or a real disk, /run a tmpfs, /run/bedplate a folder that the host sees.
 //   - Standard error is its log, one JSON object a line; "ms" is milliseconds since the process's start.
-//   - SIGTERM and SIGINT stop the engines in order, then containerd; exit status 0 when all of it went well, else 1, and
+//   - SIGTERM and SIGINT let what is connected finish, for drainMs or until the second of them, then stop the engines in order, then
+//     containerd; exit status 0 when all of it went well, else 1, and
 //     the last line of the log says what did not. Other signals are not passed on to anyone.
 //
 // Usage: bedplated [--version]
@@ -55,7 +56,7 @@ func run(args []string, hub *events.Hub, log *slog.Logger) error {
 	if os.Getpid() != 1 {
 		return errors.New("bedplated is the first process of a runner's container (PID 1), and this process is not")
 	}
-	ctx, stop := untilSignal(log)
+	ctx, hurry, stop := untilSignal(log)
 	defer stop()
 	reap()
 	at := paths.At("/")
@@ -76,26 +77,31 @@ func run(args []string, hub *events.Hub, log *slog.Logger) error {
 	if err := prepare(at); err != nil {
 		return err
 	}
-	if err := serve(ctx, at, owner, image, hub, log); err != nil {
+	if err := serve(ctx, at, owner, image, hub, hurry, log); err != nil {
 		return err
 	}
 	log.Info("bedplated stopped")
 	return nil
 }
 
-// untilSignal gives a context that ends, with its cause, at the first SIGTERM or SIGINT. Later ones are logged.
-func untilSignal(log *slog.Logger) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+// untilSignal gives a context that ends, with its cause, at the first SIGTERM or SIGINT, and one that ends at the second: who sends it
+// does not want to wait for what is connected. Later ones are logged.
+func untilSignal(log *slog.Logger) (first, second context.Context, stop func()) {
+	first, cancelFirst := context.WithCancelCause(context.Background())
+	second, cancelSecond := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	go func() {
 		for received := range signals {
-			if ctx.Err() != nil {
+			switch {
+			case first.Err() == nil:
+				cancelFirst(fmt.Errorf("signal: %s", received))
+			case second.Err() == nil:
+				cancelSecond(fmt.Errorf("second signal: %s", received))
+			default:
 				log.Warn("signal ignored: stopping already", "signal", received.String())
-				continue
 			}
-			cancel(fmt.Errorf("signal: %s", received))
 		}
 	}()
-	return ctx, func() { signal.Stop(signals); cancel(nil) }
+	return first, second, func() { signal.Stop(signals); cancelFirst(nil); cancelSecond(nil) }
 }

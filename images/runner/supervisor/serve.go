@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -46,7 +45,7 @@ func (r *runner) set(change func()) {
 
 // serve starts everything in order, waits until ctx is done, and stops everything in reverse. It returns nil when all of
 // that went well.
-func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image settings.Runner, hub *events.Hub, log *slog.Logger) (err error) {
+func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image settings.Runner, hub *events.Hub, hurry context.Context, log *slog.Logger) (err error) {
 	counted := metrics.New()
 	state := &runner{reason: "containerd is starting"}
 	controlListener, err := socket.Opener{Root: at.Sockets, Settings: owner}.Open(at.Control)
@@ -58,7 +57,6 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 			RunnerVersion: image.Version, StartedAt: processStart, Runner: state.state, Metrics: counted, Events: hub,
 		}).Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	go func() {
 		if err := server.Serve(controlListener); !errors.Is(err, http.ErrServerClosed) {
@@ -88,13 +86,24 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	if err != nil {
 		return err
 	}
-	state.set(func() { state.daemon, state.fleet = daemon, engines })
+	state.set(func() { state.daemon, state.fleet, state.reason = daemon, engines, "" })
 	log.Info("runner ready", "version", image.Version, "engines", len(engines.List()))
 
 	<-ctx.Done()
 	log.Info("runner stopping", "reason", context.Cause(ctx).Error())
+	state.set(func() { state.reason = "the runner finishes what is connected, and stops" })
+	drain(hurry, engines, owner.Drain, log)
 	state.set(func() { state.fleet, state.reason = nil, "the runner is shutting down" })
 	return errors.Join(engines.Close(context.Background()), clear(context.Background(), host, daemon))
+}
+
+// drain lets connections finish, for so long or until hurry ends. What is cut off then is no failure of the runner's.
+func drain(hurry context.Context, engines *fleet.Fleet, limit time.Duration, log *slog.Logger) {
+	ctx, cancel := context.WithTimeoutCause(hurry, limit, fmt.Errorf("not finished within %s", limit))
+	defer cancel()
+	if err := engines.Drain(ctx); err != nil {
+		log.Warn("not drained", "error", err.Error())
+	}
 }
 
 // clear waits for containerd, which may be on its way back.

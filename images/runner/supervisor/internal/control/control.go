@@ -21,7 +21,7 @@ type Containerd interface {
 type Server struct {
 	RunnerVersion string
 	StartedAt     time.Time
-	// Runner gives what is there by now: nil and a reason until every socket is open.
+	// Runner gives what is there by now: nil and a reason until every socket is open; a reason too when it is on its way down.
 	Runner  func() (engines *fleet.Fleet, daemon Containerd, reason string)
 	Metrics *metrics.Metrics
 	Events  *events.Hub
@@ -78,7 +78,7 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	engines, daemon, reason := s.Runner()
-	if engines != nil {
+	if engines != nil && reason == "" {
 		if _, _, ready := daemon.Info(); ready {
 			answer(w, http.StatusOK, map[string]any{"ready": true})
 			return

@@ -251,7 +251,6 @@ func (e *Engine) watch(process Process) {
 		return // stopped by us
 	}
 	e.Log.Error("engine died", "pid", process.PID(), "connections", len(e.conns))
-	e.closeConns()
 	if time.Since(e.readyAt) < soundLife {
 		e.backoff.failed(time.Now())
 	} else {

@@ -8,7 +8,7 @@ import (
 )
 
 // Stop stops the engine and returns when it has stopped, or with ctx's error (it goes on stopping then). A start that is
-// under way is given up. Clients' connections end after the engine has. A stopped engine is no error, and one that a new
+// under way is given up. Clients' connections end first: an engine that waits for its builds gives them up then. A stopped engine is no error, and one that a new
 // connection starts afterwards is left alone.
 func (e *Engine) Stop(ctx context.Context) error {
 	for {
@@ -68,6 +68,7 @@ func (e *Engine) stop(died string) <-chan struct{} {
 	process := e.process
 	done := make(chan struct{})
 	e.state, e.process, e.stopped = Stopping, nil, done
+	e.closeConns()
 	e.disarmIdle()
 	e.mu.Unlock()
 
@@ -86,7 +87,6 @@ func (e *Engine) stop(died string) <-chan struct{} {
 		}
 
 		e.mu.Lock()
-		e.closeConns()
 		e.state, e.stopped = Stopped, nil
 		if died == "" {
 			e.backoff = backoff{}

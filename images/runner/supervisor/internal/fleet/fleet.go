@@ -190,7 +190,7 @@ func (f *Fleet) Find(kind, version string) *Member {
 	return f.members[kind+"/"+version]
 }
 
-// Close closes every socket, then stops every engine for good, all at the same time.
+// Close closes every socket that Drain has not, then stops every engine for good, all at the same time.
 func (f *Fleet) Close(ctx context.Context) error {
 	f.mu.Lock()
 	f.closed = true
@@ -217,5 +217,6 @@ func (m *Member) closeSockets() error {
 	for path, listener := range m.sockets {
 		failed = append(failed, socket.Remove(path), listener.Close())
 	}
+	clear(m.sockets)
 	return errors.Join(failed...)
 }

@@ -20,6 +20,7 @@ type Settings struct {
 	SocketGID   int           // group of every socket in /run/bedplate
 	SocketMode  fs.FileMode   // permission bits of the same
 	IdleTimeout time.Duration // an engine without connections is stopped after it
+	Drain       time.Duration // how long connections may go on after SIGTERM
 	LineWait    time.Duration // how long an engine waits for its state line
 	Ephemeral   bool          // it does not: it gets a temporary state
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
@@ -29,6 +30,7 @@ type file struct {
 	SocketGID     int64  `json:"socketGid"`
 	SocketMode    string `json:"socketMode"`
 	IdleTimeoutMs int64  `json:"idleTimeoutMs"`
+	DrainMs       int64  `json:"drainMs"`
 	LineWaitMs    int64  `json:"lineWaitMs"`
 	LineConflict  string `json:"lineConflict"`
 	HostRun       string `json:"hostRun"`
@@ -42,7 +44,7 @@ func Load(path string) (Settings, error) {
 	} else if err != nil {
 		return Settings{}, fmt.Errorf("settings: %w", err)
 	}
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait"}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait"}
 	if err := strictjson.Decode(data, &raw); err != nil {
 		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
 	}
@@ -66,7 +68,7 @@ func (f file) validate() (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("field \"socketMode\": %w", err)
 	}
-	for field, ms := range map[string]int64{"idleTimeoutMs": f.IdleTimeoutMs, "lineWaitMs": f.LineWaitMs} {
+	for field, ms := range map[string]int64{"idleTimeoutMs": f.IdleTimeoutMs, "drainMs": f.DrainMs, "lineWaitMs": f.LineWaitMs} {
 		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
 			return Settings{}, fmt.Errorf("field %q: %d is out of range", field, ms)
 		}
@@ -81,6 +83,7 @@ func (f file) validate() (Settings, error) {
 		SocketGID:   int(f.SocketGID),
 		SocketMode:  fs.FileMode(mode),
 		IdleTimeout: time.Duration(f.IdleTimeoutMs) * time.Millisecond,
+		Drain:       time.Duration(f.DrainMs) * time.Millisecond,
 		LineWait:    time.Duration(f.LineWaitMs) * time.Millisecond,
 		Ephemeral:   f.LineConflict == "ephemeral",
 		HostRun:     f.HostRun,

@@ -18,12 +18,12 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, LineWait: 10 * time.Minute}
+	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute}
 	for text, want := range map[string]Settings{
 		`{}`: defaults,
-		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral"}`: {
+		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral", "drainMs": 7}`: {
 			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run",
-			LineWait: 2 * time.Millisecond, Ephemeral: true,
+			LineWait: 2 * time.Millisecond, Ephemeral: true, Drain: 7 * time.Millisecond,
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
@@ -46,6 +46,7 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"socketMode": "rw-rw----"}`:           "socketMode",
 		`{"socketGid": -1}`:                     "socketGid",
 		`{"socketGid": 4294967295}`:             "socketGid",
+		`{"drainMs": -1}`:                       "drainMs",
 		`{"lineWaitMs": -1}`:                    "lineWaitMs",
 		`{"lineConflict": "kill"}`:              "lineConflict",
 		`{"hostRun": "run"}`:                    "hostRun",
