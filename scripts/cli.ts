@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { BedplateError, messageOf } from '../images/error.ts';
 import { packageVersion } from '../images/versions.ts';
 import { addBuild } from './commands/build.ts';
+import { addCerts } from './commands/certs.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addExec } from './commands/exec.ts';
@@ -22,7 +23,19 @@ const program = new Command('bedplate')
   .showHelpAfterError('(--help shows what there is)')
   .exitOverride();
 
-for (const add of [addLock, addBuild, addRelease, addUp, addDown, addStatus, addLogs, addExec, addTest, addDoctor])
+for (const add of [
+  addLock,
+  addBuild,
+  addRelease,
+  addUp,
+  addCerts,
+  addDown,
+  addStatus,
+  addLogs,
+  addExec,
+  addTest,
+  addDoctor,
+])
   add(program);
 for (const command of program.commands) command.exitOverride().option('--json', 'print results, and errors, as JSON');
 

@@ -17,6 +17,7 @@ import { placeLocalEngines } from './local-engines.ts';
 import { runc } from './runc.ts';
 import { checkSocketPaths } from './socket-path.ts';
 import { makeStateFolders, type RunnerRecord, type RunnerState, readRecord, writeRecord } from './state.ts';
+import { placeTlsFiles, readTlsFiles, type TlsOptions } from './tls/place.ts';
 
 export interface UpOptions {
   readonly state: RunnerState;
@@ -28,6 +29,8 @@ export interface UpOptions {
   readonly socketGid: number;
   readonly socketMode: string;
   readonly idleTimeoutMs: number;
+  /** The network port, when there is to be one. */
+  readonly tls?: TlsOptions;
   /** How long the runner may take to be ready. */
   readonly readyTimeoutMs: number;
   readonly onStep?: (what: string) => void;
@@ -47,6 +50,7 @@ export interface UpResult extends EnginesAnswer {
 export async function up(options: UpOptions): Promise<UpResult> {
   const { state, layout, onStep } = options;
   requireRoot('up');
+  const tlsFiles = options.tls === undefined ? [] : readTlsFiles(options.tls.certs);
   onStep?.('check the layout');
   const images = readLayout(layout, hostPlatform());
   const runner = images.find(({ name }) => name === 'runner');
@@ -80,10 +84,12 @@ export async function up(options: UpOptions): Promise<UpResult> {
     layout,
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
+  if (options.tls !== undefined) placeTlsFiles(state, tlsFiles);
+  const tls = options.tls === undefined ? {} : { tlsListen: options.tls.listen, tlsSuffix: options.tls.suffix };
   const { socketGid, socketMode, idleTimeoutMs } = options;
   writeFileAtomic(
     join(state.etc, 'bedplated.json'),
-    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, hostRun: state.run }),
+    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, hostRun: state.run, ...tls }),
   );
   writeFileAtomic(
     join(state.bundle, 'config.json'),

@@ -61,6 +61,12 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	}()
 	defer func() { err = errors.Join(err, server.Close(), socket.Remove(at.Control)) }()
 
+	front, err := openTLS(at, owner, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, front.Close()) }()
+
 	daemon, err := containerd.Start(ctx, at, log)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -77,12 +83,13 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return err
 	}
 	state.set(func() { state.daemon, state.fleet = daemon, engines })
+	front.Serve(engines)
 	log.Info("runner ready", "version", image.Version, "engines", len(engines.List()))
 
 	<-ctx.Done()
 	log.Info("runner stopping", "reason", context.Cause(ctx).Error())
 	state.set(func() { state.fleet, state.reason = nil, "the runner is shutting down" })
-	return errors.Join(engines.Close(context.Background()), clear(context.Background(), host, daemon))
+	return errors.Join(front.Close(), engines.Close(context.Background()), clear(context.Background(), host, daemon))
 }
 
 // clear waits for containerd, which may be on its way back.

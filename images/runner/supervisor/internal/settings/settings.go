@@ -21,6 +21,8 @@ type Settings struct {
 	SocketMode  fs.FileMode   // permission bits of the same
 	IdleTimeout time.Duration // an engine without connections is stopped after it
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
+	TLSListen   string        // host:port of the network port; "" for none
+	TLSSuffix   string        // of the TLS server names that mean an engine
 }
 
 type file struct {
@@ -28,6 +30,8 @@ type file struct {
 	SocketMode    string `json:"socketMode"`
 	IdleTimeoutMs int64  `json:"idleTimeoutMs"`
 	HostRun       string `json:"hostRun"`
+	TLSListen     string `json:"tlsListen"`
+	TLSSuffix     string `json:"tlsSuffix"`
 }
 
 // Load reads the settings at path; a file that is not there means the defaults. Errors name the file and the field.
@@ -38,7 +42,7 @@ func Load(path string) (Settings, error) {
 	} else if err != nil {
 		return Settings{}, fmt.Errorf("settings: %w", err)
 	}
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, TLSSuffix: DefaultTLSSuffix}
 	if err := strictjson.Decode(data, &raw); err != nil {
 		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
 	}
@@ -68,10 +72,15 @@ func (f file) validate() (Settings, error) {
 	if f.HostRun != "" && !filepath.IsAbs(f.HostRun) {
 		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
 	}
+	if err := f.validateTLS(); err != nil {
+		return Settings{}, err
+	}
 	return Settings{
 		SocketGID:   int(f.SocketGID),
 		SocketMode:  fs.FileMode(mode),
 		IdleTimeout: time.Duration(f.IdleTimeoutMs) * time.Millisecond,
 		HostRun:     f.HostRun,
+		TLSListen:   f.TLSListen,
+		TLSSuffix:   f.TLSSuffix,
 	}, nil
 }

@@ -18,11 +18,14 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute}
+	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, TLSSuffix: "bedplate"}
 	for text, want := range map[string]Settings{
 		`{}`: defaults,
 		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run"}`: {
-			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run",
+			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run", TLSSuffix: "bedplate",
+		},
+		`{"tlsListen": "[::1]:8443", "tlsSuffix": "engines.example.org"}`: {
+			SocketMode: 0o660, IdleTimeout: 5 * time.Minute, TLSListen: "[::1]:8443", TLSSuffix: "engines.example.org",
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
@@ -47,6 +50,14 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"socketGid": 4294967295}`:             "socketGid",
 		`{"hostRun": "run"}`:                    "hostRun",
 		`{"hostRun": null}`:                     "hostRun",
+		`{"tlsListen": "8443"}`:                 "tlsListen",
+		`{"tlsListen": "localhost:8443"}`:       "tlsListen",
+		`{"tlsListen": "::1:8443"}`:             "tlsListen",
+		`{"tlsListen": ":0"}`:                   "tlsListen",
+		`{"tlsListen": ":65536"}`:               "tlsListen",
+		`{"tlsSuffix": ""}`:                     "tlsSuffix",
+		`{"tlsSuffix": ".bedplate"}`:            "tlsSuffix",
+		`{"tlsSuffix": "Example.org"}`:          "tlsSuffix",
 		`{"socketGid": 1.5, "hostRun": "/run"}`: "socketGid",
 	} {
 		path := write(t, "bedplated.json", text)
