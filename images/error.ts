@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'permission' // not root, or not allowed
   | 'not-found' // no such engine, CLI, image
   | 'runner' // the runner did not come up, or does not answer
+  | 'certs' // certificates or keys that are missing, wrong, or in the way
   | 'smoke'; // a smoke build did not do what it should
 
 /** An error that a person can act on: the message names the thing and what happened, `advice` the way out. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { BedplateError, messageOf } from '../images/error.ts';
 import { packageVersion } from '../images/versions.ts';
 import { addBuild } from './commands/build.ts';
+import { addCerts } from './commands/certs.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addExec } from './commands/exec.ts';
@@ -28,6 +29,7 @@ for (const add of [
   addBuild,
   addRelease,
   addUp,
+  addCerts,
   addDown,
   addStatus,
   addPrune,

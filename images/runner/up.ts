@@ -17,6 +17,7 @@ import { placeLocalEngines } from './local-engines.ts';
 import { runc } from './runc.ts';
 import { checkSocketPaths } from './socket-path.ts';
 import { makeStateFolders, type RunnerRecord, type RunnerState, readRecord, writeRecord } from './state.ts';
+import { placeTlsFiles, readTlsFiles, type TlsOptions } from './tls/place.ts';
 
 export interface UpOptions {
   readonly state: RunnerState;
@@ -33,6 +34,8 @@ export interface UpOptions {
   /** How long an engine waits for a state line that another version holds, and whether it does or gets a temporary one. */
   readonly lineWaitMs: number;
   readonly lineConflict: 'wait' | 'ephemeral';
+  /** The network port, when there is to be one. */
+  readonly tls?: TlsOptions;
   /** How long the runner may take to be ready. */
   readonly readyTimeoutMs: number;
   readonly onStep?: (what: string) => void;
@@ -52,6 +55,7 @@ export interface UpResult extends EnginesAnswer {
 export async function up(options: UpOptions): Promise<UpResult> {
   const { state, layout, onStep } = options;
   requireRoot('up');
+  const tlsFiles = options.tls === undefined ? [] : readTlsFiles(options.tls.certs);
   onStep?.('check the layout');
   const images = readLayout(layout, hostPlatform());
   const runner = images.find(({ name }) => name === 'runner');
@@ -85,10 +89,21 @@ export async function up(options: UpOptions): Promise<UpResult> {
     layout,
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
+  if (options.tls !== undefined) placeTlsFiles(state, tlsFiles);
+  const tls = options.tls === undefined ? {} : { tlsListen: options.tls.listen, tlsSuffix: options.tls.suffix };
   const { socketGid, socketMode, idleTimeoutMs, drainMs, lineWaitMs, lineConflict } = options;
   writeFileAtomic(
     join(state.etc, 'bedplated.json'),
-    JSON.stringify({ socketGid, socketMode, idleTimeoutMs, drainMs, lineWaitMs, lineConflict, hostRun: state.run }),
+    JSON.stringify({
+      socketGid,
+      socketMode,
+      idleTimeoutMs,
+      drainMs,
+      lineWaitMs,
+      lineConflict,
+      hostRun: state.run,
+      ...tls,
+    }),
   );
   writeFileAtomic(
     join(state.bundle, 'config.json'),

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compile } from '../../images/compile/compile.ts';
 import { packerInput } from '../../images/components.ts';
@@ -8,8 +8,11 @@ import { hostPlatform } from '../../images/platform.ts';
 import { hostSocket } from '../../images/runner/control.ts';
 import { groupId, readHost } from '../../images/runner/host.ts';
 import type { RunnerState } from '../../images/runner/state.ts';
+import { DEFAULT_TLS_SUFFIX, isListenAddress } from '../../images/runner/tls/names.ts';
+import type { TlsOptions } from '../../images/runner/tls/place.ts';
 import { requireRoot, type UpResult, up } from '../../images/runner/up.ts';
 import { type Context, makeContext, namedRunner, outFolder, stateFlag } from '../context.ts';
+import { dnsSuffix } from './certs.ts';
 
 export interface UpFlags {
   readonly state?: string;
@@ -20,6 +23,9 @@ export interface UpFlags {
   readonly drain: number;
   readonly lineWait: number;
   readonly lineConflict: 'wait' | 'ephemeral';
+  readonly tlsListen?: string;
+  readonly tlsCerts?: string;
+  readonly tlsSuffix?: string;
 }
 
 export function addUp(program: Command): void {
@@ -43,13 +49,28 @@ export function addUp(program: Command): void {
         .choices(['wait', 'ephemeral'])
         .default('wait'),
     )
+    .option(
+      '--tls-listen <address>',
+      'let clients of the network in here, by mutual TLS: host:port or :port',
+      listenAddress,
+    )
+    .option('--tls-certs <folder>', 'its ca.crt, server.crt and server.key, such as `bedplate certs` makes')
+    .option(
+      '--tls-suffix <name>',
+      `what ends the server names that mean an engine (default: ${DEFAULT_TLS_SUFFIX})`,
+      dnsSuffix,
+    )
     .addHelpText('after', '\nExample: sudo bedplate up --state /srv/bedplate --socket-group docker')
     .action(async (flags: UpFlags, command: Command) => {
       const context = makeContext(command.optsWithGlobals());
       const state = namedRunner(flags.state);
       const onStep = context.json ? undefined : (what: string) => console.error(`${what} …`);
       const result = await upRunner(context, state, flags, onStep);
-      console.log(context.json ? JSON.stringify({ state: state.folder, ...result }) : announceUp(state, result));
+      console.log(
+        context.json
+          ? JSON.stringify({ state: state.folder, ...result })
+          : announceUp(state, result, tlsOptions(flags)),
+      );
     });
 }
 
@@ -61,6 +82,7 @@ export async function upRunner(
   onStep?: (what: string) => void,
 ): Promise<UpResult> {
   requireRoot('up');
+  const tls = tlsOptions(flags);
   const lock = checkedLock(context.root, await context.config());
   const packer = await compile(packerInput({ root: context.root, lock, host: hostPlatform() }), {
     lock,
@@ -78,21 +100,39 @@ export async function upRunner(
     lineWaitMs: flags.lineWait * 1000,
     lineConflict: flags.lineConflict,
     readyTimeoutMs: 60_000,
+    ...(tls === undefined ? {} : { tls }),
     ...(onStep === undefined ? {} : { onStep }),
   });
 }
 
 /** What a person does next, ready to be pasted. */
-export function announceUp(state: RunnerState, { runner, engines, bootMs }: UpResult): string {
+export function announceUp(state: RunnerState, { runner, engines, bootMs }: UpResult, tls?: TlsOptions): string {
   const baked = engines.find((engine) => engine.default);
   return [
     `Runner ${runner.version} is ready after ${Math.round(bootMs)} ms, with ${engines.map((e) => `${e.kind} ${e.version}`).join(', ')}.`,
     ...(baked === undefined
       ? []
       : [`export BUILDKIT_HOST=unix://${hostSocket(state, `/run/bedplate/${baked.kind}/default.sock`)}`]),
+    ...(tls === undefined
+      ? []
+      : [
+          `TLS on ${tls.listen}, server names <version, dashes for dots>.<kind>.${tls.suffix}; any other name is the default engine.`,
+        ]),
     `export RUNNER=${state.folder}`,
     `Stop it with: ./bedplate down${stateFlag(state)}`,
   ].join('\n');
+}
+
+/** The port that the flags ask for. They come together or not at all. */
+function tlsOptions({ tlsListen: listen, tlsCerts: certs, tlsSuffix: suffix }: UpFlags): TlsOptions | undefined {
+  if (listen !== undefined && certs !== undefined)
+    return { listen, certs: resolve(certs), suffix: suffix ?? DEFAULT_TLS_SUFFIX };
+  if (listen === undefined && certs === undefined && suffix === undefined) return undefined;
+  throw new BedplateError(
+    'usage',
+    `--tls-${listen === undefined ? 'listen' : 'certs'} is missing: the network port needs an address and certificates`,
+    'Give both --tls-listen <address> and --tls-certs <folder>; ./bedplate certs makes such a folder.',
+  );
 }
 
 function knownGroup(name: string): number {
@@ -109,6 +149,11 @@ function seconds(text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value > 0) return value;
   throw new InvalidArgumentError('a number of seconds above 0');
+}
+
+function listenAddress(text: string): string {
+  if (isListenAddress(text)) return text;
+  throw new InvalidArgumentError('an IP address and a port, such as 127.0.0.1:8443, [::1]:8443 or :8443');
 }
 
 function octalMode(text: string): string {

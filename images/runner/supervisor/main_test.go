@@ -109,6 +109,7 @@ func TestRefusals(t *testing.T) {
 		"engine.json":   {"opt/bedplate/engines/buildkit/0.34.2/engine.json", strings.Replace(engineJSON, `"env"`, `"envs"`, 1), `engines/buildkit/0.34.2/engine.json: engine.json: field \"envs\"`},
 		"wrong folder":  {"opt/bedplate/engines/buildkit/0.34.1/engine.json", engineJSON, "not its folder's name"},
 		"containerd":    {"fake/die", "I do not want to", "/var/lib/bedplate/log/containerd.log"},
+		"TLS files":     {"etc/bedplate/bedplated.json", `{"tlsListen": "127.0.0.1:8443"}`, "open /etc/bedplate/tls/ca.crt: no such file or directory; make a set with `bedplate certs`"},
 		"socket length": {"etc/bedplate/bedplated.json", `{"hostRun": "/` + strings.Repeat("h", 100) + `"}`, "107"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,6 +65,12 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	}()
 	defer func() { err = errors.Join(err, server.Close(), socket.Remove(at.Control)) }()
 
+	front, err := openTLS(at, owner, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, front.Close()) }()
+
 	daemon, err := containerd.Start(ctx, at, log)
 	if err != nil {
 		return unlessStopped(ctx, err)
@@ -87,14 +93,16 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return err
 	}
 	state.set(func() { state.daemon, state.fleet, state.reason = daemon, engines, "" })
+	front.Serve(engines)
 	log.Info("runner ready", "version", image.Version, "engines", len(engines.List()))
 
 	<-ctx.Done()
 	log.Info("runner stopping", "reason", context.Cause(ctx).Error())
 	state.set(func() { state.reason = "the runner finishes what is connected, and stops" })
+	frontErr := front.Close()
 	drain(hurry, engines, owner.Drain, log)
 	state.set(func() { state.fleet, state.reason = nil, "the runner is shutting down" })
-	return errors.Join(engines.Close(context.Background()), clear(context.Background(), host, daemon))
+	return errors.Join(frontErr, engines.Close(context.Background()), clear(context.Background(), host, daemon))
 }
 
 // drain lets connections finish, for so long or until hurry ends. What is cut off then is no failure of the runner's.

@@ -9,6 +9,7 @@ type Paths struct {
 	RunnerFile  string // what the image says of itself
 	Engines     string // baked engines, <kind>/<version>/
 	Settings    string // bedplated.json, optional
+	TLS         string // certificates of the network port, optional
 	Sockets     string // what the host sees
 	Control     string // the control API's socket
 	State       string // the volume
@@ -34,6 +35,7 @@ func At(root string) Paths {
 		RunnerFile:  at("/opt/bedplate/runner/runner.json"),
 		Engines:     at("/opt/bedplate/engines"),
 		Settings:    at("/etc/bedplate/bedplated.json"),
+		TLS:         at("/etc/bedplate/tls"),
 		Sockets:     at("/run/bedplate"),
 		Control:     at("/run/bedplate/control.sock"),
 		State:       at("/var/lib/bedplate"),

@@ -24,6 +24,8 @@ type Settings struct {
 	LineWait    time.Duration // how long an engine waits for its state line
 	Ephemeral   bool          // it does not: it gets a temporary state
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
+	TLSListen   string        // host:port of the network port; "" for none
+	TLSSuffix   string        // of the TLS server names that mean an engine
 }
 
 type file struct {
@@ -34,6 +36,8 @@ type file struct {
 	LineWaitMs    int64  `json:"lineWaitMs"`
 	LineConflict  string `json:"lineConflict"`
 	HostRun       string `json:"hostRun"`
+	TLSListen     string `json:"tlsListen"`
+	TLSSuffix     string `json:"tlsSuffix"`
 }
 
 // Load reads the settings at path; a file that is not there means the defaults. Errors name the file and the field.
@@ -44,7 +48,7 @@ func Load(path string) (Settings, error) {
 	} else if err != nil {
 		return Settings{}, fmt.Errorf("settings: %w", err)
 	}
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait"}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait", TLSSuffix: DefaultTLSSuffix}
 	if err := strictjson.Decode(data, &raw); err != nil {
 		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
 	}
@@ -79,6 +83,9 @@ func (f file) validate() (Settings, error) {
 	if f.HostRun != "" && !filepath.IsAbs(f.HostRun) {
 		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
 	}
+	if err := f.validateTLS(); err != nil {
+		return Settings{}, err
+	}
 	return Settings{
 		SocketGID:   int(f.SocketGID),
 		SocketMode:  fs.FileMode(mode),
@@ -87,5 +94,7 @@ func (f file) validate() (Settings, error) {
 		LineWait:    time.Duration(f.LineWaitMs) * time.Millisecond,
 		Ephemeral:   f.LineConflict == "ephemeral",
 		HostRun:     f.HostRun,
+		TLSListen:   f.TLSListen,
+		TLSSuffix:   f.TLSSuffix,
 	}, nil
 }

@@ -18,12 +18,16 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestLoad(t *testing.T) {
-	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute}
+	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute, TLSSuffix: "bedplate"}
 	for text, want := range map[string]Settings{
 		`{}`: defaults,
 		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral", "drainMs": 7}`: {
 			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run",
-			LineWait: 2 * time.Millisecond, Ephemeral: true, Drain: 7 * time.Millisecond,
+			LineWait: 2 * time.Millisecond, Ephemeral: true, Drain: 7 * time.Millisecond, TLSSuffix: "bedplate",
+		},
+		`{"tlsListen": "[::1]:8443", "tlsSuffix": "engines.example.org"}`: {
+			SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute,
+			TLSListen: "[::1]:8443", TLSSuffix: "engines.example.org",
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
@@ -51,6 +55,14 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"lineConflict": "kill"}`:              "lineConflict",
 		`{"hostRun": "run"}`:                    "hostRun",
 		`{"hostRun": null}`:                     "hostRun",
+		`{"tlsListen": "8443"}`:                 "tlsListen",
+		`{"tlsListen": "localhost:8443"}`:       "tlsListen",
+		`{"tlsListen": "::1:8443"}`:             "tlsListen",
+		`{"tlsListen": ":0"}`:                   "tlsListen",
+		`{"tlsListen": ":65536"}`:               "tlsListen",
+		`{"tlsSuffix": ""}`:                     "tlsSuffix",
+		`{"tlsSuffix": ".bedplate"}`:            "tlsSuffix",
+		`{"tlsSuffix": "Example.org"}`:          "tlsSuffix",
 		`{"socketGid": 1.5, "hostRun": "/run"}`: "socketGid",
 	} {
 		path := write(t, "bedplated.json", text)
