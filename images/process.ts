@@ -90,6 +90,14 @@ export interface Started {
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
+/** Starts a program that outlives this one: in a session of its own, with standard output and error in an open file. Gives its process id. */
+export function startDetached(command: string, args: readonly string[], logFd: number): number {
+  const child = spawn(command, [...args], { stdio: ['ignore', logFd, logFd], detached: true });
+  child.on('error', () => undefined); // who needs it notices that it does not do its work
+  child.unref();
+  return child.pid ?? 0;
+}
+
 /** Starts a program without input, with standard output and error in an open file. */
 export function start(command: string, args: readonly string[], logFd: number): Started {
   const child = spawn(command, [...args], { stdio: ['ignore', logFd, logFd] });

@@ -13,6 +13,7 @@ import { addRelease } from './commands/release.ts';
 import { addStatus } from './commands/status.ts';
 import { addTest } from './commands/test.ts';
 import { addUp } from './commands/up.ts';
+import { addUpgrade } from './commands/upgrade.ts';
 import { ROOT } from './context.ts';
 
 const program = new Command('bedplate')
@@ -29,6 +30,7 @@ for (const add of [
   addBuild,
   addRelease,
   addUp,
+  addUpgrade,
   addCerts,
   addDown,
   addStatus,

@@ -19,6 +19,8 @@ export interface DownOptions {
   readonly timeoutMs: number;
   /** Do not wait for what is connected: a second SIGTERM. */
   readonly now: boolean;
+  /** Leave the sockets' folder: somebody stands in for the runner there. */
+  readonly keepSockets?: boolean;
   /** Told when connections are waited for. */
   readonly onDrain?: (connections: number) => void;
 }
@@ -28,7 +30,10 @@ export interface DownOptions {
  * and SIGKILL when it takes longer than that and `timeoutMs`.
  * Afterwards no process, mount, cgroup or socket of it is left; images and caches stay for the next `up`.
  */
-export async function down(state: RunnerState, { timeoutMs, now, onDrain }: DownOptions): Promise<DownResult> {
+export async function down(
+  state: RunnerState,
+  { timeoutMs, now, keepSockets, onDrain }: DownOptions,
+): Promise<DownResult> {
   const record = readRecord(state);
   if (record === undefined || !existsSync(record.rootfs)) return { stopped: false, killed: false };
   const container = runc(state, record);
@@ -42,19 +47,23 @@ export async function down(state: RunnerState, { timeoutMs, now, onDrain }: Down
     if (now) await tryAgain(() => container.kill('TERM'));
     killed = !(await ended(container, timeoutMs + (connections > 0 ? drainMs(state) : 0)));
   }
-  await removeLeftovers(state, record);
+  await removeLeftovers(state, record, { keepSockets: keepSockets === true });
   return { stopped: before.status !== 'stopped', killed };
 }
 
-/** Kills and removes the container, its cgroups and its sockets. */
-export async function removeLeftovers(state: RunnerState, record: RunnerRecord): Promise<void> {
+/** Kills and removes the container, its cgroups and, unless they are kept, its sockets. */
+export async function removeLeftovers(
+  state: RunnerState,
+  record: RunnerRecord,
+  { keepSockets }: { readonly keepSockets: boolean },
+): Promise<void> {
   const container = runc(state, record);
   if ((await container.state()) !== undefined) {
     await container.delete();
     await reaped(container.lastPid());
   }
   removeCgroups(state.cgroupsPath);
-  rmSync(state.run, { recursive: true, force: true });
+  if (!keepSockets) rmSync(state.run, { recursive: true, force: true });
 }
 
 /** 0 too when the runner does not answer any more. */

@@ -26,6 +26,17 @@ export interface UpOptions {
   readonly host: Host;
   /** The program that unpacks (images/layer/tool). */
   readonly packer: string;
+  /** What the owner of the host chooses; without it, what the present bedplated.json says. */
+  readonly settings?: RunnerSettings;
+  /** How long the runner may take to be ready. */
+  readonly readyTimeoutMs: number;
+  /** Called when all is there to boot: stops the runner that is up. Without it, a state folder in use is refused. */
+  readonly replace?: () => Promise<void>;
+  readonly onStep?: (what: string) => void;
+}
+
+/** bedplated.json, but for what `up` knows itself: docs/spec/runner.md. */
+export interface RunnerSettings {
   readonly socketGid: number;
   readonly socketMode: string;
   readonly idleTimeoutMs: number;
@@ -36,9 +47,6 @@ export interface UpOptions {
   readonly lineConflict: 'wait' | 'ephemeral';
   /** The network port, when there is to be one. */
   readonly tls?: TlsOptions;
-  /** How long the runner may take to be ready. */
-  readonly readyTimeoutMs: number;
-  readonly onStep?: (what: string) => void;
 }
 
 export interface UpResult extends EnginesAnswer {
@@ -55,7 +63,8 @@ export interface UpResult extends EnginesAnswer {
 export async function up(options: UpOptions): Promise<UpResult> {
   const { state, layout, onStep } = options;
   requireRoot('up');
-  const tlsFiles = options.tls === undefined ? [] : readTlsFiles(options.tls.certs);
+  const tls = options.settings?.tls;
+  const tlsFiles = tls === undefined ? [] : readTlsFiles(tls.certs);
   onStep?.('check the layout');
   const images = readLayout(layout, hostPlatform());
   const runner = images.find(({ name }) => name === 'runner');
@@ -69,7 +78,7 @@ export async function up(options: UpOptions): Promise<UpResult> {
     state,
     engines.flatMap(({ contract: c }) => [`${c.kind}/${c.version}`, `${c.kind}/default`]),
   );
-  await refuseBusy(state);
+  if (options.replace === undefined) await refuseBusy(state);
   for (const image of [runner, ...engines.map((engine) => engine.image)]) await verifyLayoutImage(layout, image);
 
   makeStateFolders(state);
@@ -84,27 +93,14 @@ export async function up(options: UpOptions): Promise<UpResult> {
   const baked = engines.filter(({ contract: c }) =>
     existsSync(join(rootfs, 'opt/bedplate/engines', c.kind, c.version)),
   );
+  await options.replace?.();
   placeLocalEngines(
     state,
     layout,
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
-  if (options.tls !== undefined) placeTlsFiles(state, tlsFiles);
-  const tls = options.tls === undefined ? {} : { tlsListen: options.tls.listen, tlsSuffix: options.tls.suffix };
-  const { socketGid, socketMode, idleTimeoutMs, drainMs, lineWaitMs, lineConflict } = options;
-  writeFileAtomic(
-    join(state.etc, 'bedplated.json'),
-    JSON.stringify({
-      socketGid,
-      socketMode,
-      idleTimeoutMs,
-      drainMs,
-      lineWaitMs,
-      lineConflict,
-      hostRun: state.run,
-      ...tls,
-    }),
-  );
+  if (tls !== undefined) placeTlsFiles(state, tlsFiles);
+  if (options.settings !== undefined) writeSettings(state, options.settings);
   writeFileAtomic(
     join(state.bundle, 'config.json'),
     JSON.stringify(runtimeSpec(state, rootfs, runner.config, options.host)),
@@ -114,10 +110,15 @@ export async function up(options: UpOptions): Promise<UpResult> {
 
   onStep?.('boot');
   const bootStart = performance.now();
-  await start(state, record, options.readyTimeoutMs);
+  await start(state, record, { readyTimeoutMs: options.readyTimeoutMs, keepSockets: options.replace !== undefined });
   const bootMs = performance.now() - bootStart;
   removeOldImages(state, rootfs);
   return { ...(await controlClient(state).engines()), unpacked, unpackMs, bootMs };
+}
+
+function writeSettings(state: RunnerState, { tls, ...settings }: RunnerSettings): void {
+  const port = tls === undefined ? {} : { tlsListen: tls.listen, tlsSuffix: tls.suffix };
+  writeFileAtomic(join(state.etc, 'bedplated.json'), JSON.stringify({ ...settings, hostRun: state.run, ...port }));
 }
 
 export function requireRoot(command: string): void {
@@ -147,10 +148,20 @@ async function refuseBusy(state: RunnerState): Promise<void> {
       `Stop it with ./bedplate down --state ${state.folder}, or choose another folder with --state.`,
     );
   }
-  await removeLeftovers(state, record);
+  await removeLeftovers(state, record, { keepSockets: false });
 }
 
-async function start(state: RunnerState, record: RunnerRecord, readyTimeoutMs: number): Promise<void> {
+interface StartOptions {
+  readonly readyTimeoutMs: number;
+  readonly keepSockets: boolean;
+}
+
+/** Starts the container of the bundle and returns when the runner is ready. When it is not, nothing of it is left. */
+export async function start(
+  state: RunnerState,
+  record: RunnerRecord,
+  { readyTimeoutMs, keepSockets }: StartOptions,
+): Promise<void> {
   keepLogSmall(state.log);
   const logStart = existsSync(state.log) ? statSync(state.log).size : 0;
   const log = openSync(state.log, 'a', 0o640);
@@ -176,7 +187,7 @@ async function start(state: RunnerState, record: RunnerRecord, readyTimeoutMs: n
 
   async function failure(what: string): Promise<BedplateError> {
     const lines = readFileSync(state.log).subarray(logStart).toString().trim().split('\n').slice(-8).join('\n');
-    await removeLeftovers(state, record);
+    await removeLeftovers(state, record, { keepSockets });
     return new BedplateError(
       'runner',
       `the runner in ${state.folder} did not come up: ${what}\n${lines}`,

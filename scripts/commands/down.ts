@@ -11,7 +11,7 @@ interface Options {
 }
 
 /** Longer than the slowest engine's stopTimeoutMs, with room for containerd. */
-const STOP_TIMEOUT_MS = 60_000;
+export const STOP_TIMEOUT_MS = 60_000;
 
 export function addDown(program: Command): void {
   program

@@ -22,13 +22,12 @@ import { type Context, makeContext, outFolder } from '../context.ts';
 import { giveBack } from '../ownership.ts';
 import { makeProgress, type Progress } from '../progress.ts';
 import { type BuildFlags, buildAll } from './build.ts';
+import { STOP_TIMEOUT_MS } from './down.ts';
 import { upRunner } from './up.ts';
 
 interface Flags extends BuildFlags {
   readonly local?: boolean;
 }
-
-const STOP_TIMEOUT_MS = 60_000;
 
 export function addRelease(program: Command): void {
   program

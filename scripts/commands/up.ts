@@ -14,6 +14,8 @@ import { requireRoot, type UpResult, up } from '../../images/runner/up.ts';
 import { type Context, makeContext, namedRunner, outFolder, stateFlag } from '../context.ts';
 import { dnsSuffix } from './certs.ts';
 
+export const READY_TIMEOUT_MS = 60_000;
+
 export interface UpFlags {
   readonly state?: string;
   readonly layout?: string;
@@ -83,26 +85,31 @@ export async function upRunner(
 ): Promise<UpResult> {
   requireRoot('up');
   const tls = tlsOptions(flags);
-  const lock = checkedLock(context.root, await context.config());
-  const packer = await compile(packerInput({ root: context.root, lock, host: hostPlatform() }), {
-    lock,
-    cache: context.cache,
-  });
+  const packer = await packerPath(context);
   return up({
     state,
     layout: flags.layout ?? join(outFolder(undefined), 'oci'),
     host: readHost(),
-    packer: packer.programs[0]?.path ?? '',
-    socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
-    socketMode: flags.socketMode,
-    idleTimeoutMs: flags.idle * 1000,
-    drainMs: flags.drain * 1000,
-    lineWaitMs: flags.lineWait * 1000,
-    lineConflict: flags.lineConflict,
-    readyTimeoutMs: 60_000,
-    ...(tls === undefined ? {} : { tls }),
+    packer,
+    settings: {
+      socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
+      socketMode: flags.socketMode,
+      idleTimeoutMs: flags.idle * 1000,
+      drainMs: flags.drain * 1000,
+      lineWaitMs: flags.lineWait * 1000,
+      lineConflict: flags.lineConflict,
+      ...(tls === undefined ? {} : { tls }),
+    },
+    readyTimeoutMs: READY_TIMEOUT_MS,
     ...(onStep === undefined ? {} : { onStep }),
   });
+}
+
+/** The program that unpacks images, compiled when it is not there. */
+export async function packerPath(context: Context): Promise<string> {
+  const lock = checkedLock(context.root, await context.config());
+  const input = packerInput({ root: context.root, lock, host: hostPlatform() });
+  return (await compile(input, { lock, cache: context.cache })).programs[0]?.path ?? '';
 }
 
 /** What a person does next, ready to be pasted. */

@@ -14,6 +14,8 @@
 //     the last line of the log says what did not. Other signals are not passed on to anyone.
 //
 // Usage: bedplated [--version]
+//
+//	bedplated stand-in <socket>…    on the host, while a runner is replaced: package standin
 package main
 
 import (
@@ -28,6 +30,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
+	"bedplate.dev/runner/supervisor/internal/standin"
 	containerdlog "github.com/containerd/log"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/grpclog"
@@ -50,8 +53,13 @@ func run(args []string, hub *events.Hub, log *slog.Logger) error {
 		fmt.Println("bedplated", version)
 		return nil
 	}
+	if len(args) > 1 && args[0] == "stand-in" {
+		ctx, _, stop := untilSignal(log)
+		defer stop()
+		return standin.Run(ctx, args[1:], log, func() { log.Info("standing in", "sockets", len(args)-1) })
+	}
 	if len(args) > 0 {
-		return fmt.Errorf("unknown argument %q; usage: bedplated [--version]", args[0])
+		return fmt.Errorf("unknown argument %q; usage: bedplated [--version | stand-in <socket>…]", args[0])
 	}
 	if os.Getpid() != 1 {
 		return errors.New("bedplated is the first process of a runner's container (PID 1), and this process is not")

@@ -31,7 +31,7 @@ func prepare(at paths.Paths) error {
 	if err := cgroup.Evacuate(at.Cgroup); err != nil {
 		return err
 	}
-	return socket.RemoveAll(at.Sockets)
+	return socket.RemoveDead(at.Sockets)
 }
 
 // lock takes the flock that says who owns the state. The file is never closed: the kernel frees it at the process's end.

@@ -63,7 +63,7 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 			log.Error("control API ended", "error", err.Error())
 		}
 	}()
-	defer func() { err = errors.Join(err, server.Close(), socket.Remove(at.Control)) }()
+	defer func() { err = errors.Join(err, server.Close(), controlListener.Remove()) }()
 
 	front, err := openTLS(at, owner, log)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -52,7 +51,7 @@ type Member struct {
 	*engine.Engine
 	Default    bool
 	SocketPath string
-	sockets    map[string]*net.UnixListener
+	sockets    map[string]*socket.Listener
 }
 
 // Open finds the baked and the local engines, and opens a socket for each. What is wrong with a baked
@@ -141,7 +140,7 @@ func (f *Fleet) add(entry catalog.Entry) error {
 		}),
 		Default:    entry.Name() == f.options.Default,
 		SocketPath: filepath.Join(folder, entry.Version+".sock"),
-		sockets:    map[string]*net.UnixListener{},
+		sockets:    map[string]*socket.Listener{},
 	}
 	open := []string{member.SocketPath}
 	if member.Default {
@@ -153,7 +152,7 @@ func (f *Fleet) add(entry catalog.Entry) error {
 			return errors.Join(err, member.closeSockets())
 		}
 		member.sockets[path] = listener
-		go member.Serve(listener)
+		go member.Serve(listener.UnixListener)
 	}
 	f.members[entry.Name()] = member
 	log.Info("engine known", "source", string(entry.Source), "socket", member.SocketPath)
@@ -214,8 +213,8 @@ func (f *Fleet) Close(ctx context.Context) error {
 
 func (m *Member) closeSockets() error {
 	var failed []error
-	for path, listener := range m.sockets {
-		failed = append(failed, socket.Remove(path), listener.Close())
+	for _, listener := range m.sockets {
+		failed = append(failed, listener.Remove(), listener.Close())
 	}
 	clear(m.sockets)
 	return errors.Join(failed...)

@@ -44,9 +44,30 @@ func checkLength(path, advice string) error {
 	return fmt.Errorf("socket path %s has %d bytes, a unix socket's has at most %d: %s", path, len(path), longestBytes, advice)
 }
 
+// Listener is an open socket that knows its own file.
+type Listener struct {
+	*net.UnixListener
+	path string
+	file os.FileInfo
+}
+
+// Mine tells whether the file at the socket's path is still its own: another process may have put its own there.
+func (l *Listener) Mine() bool {
+	now, err := os.Lstat(l.path)
+	return err == nil && os.SameFile(l.file, now)
+}
+
+// Remove removes the socket's file, if it is still its own.
+func (l *Listener) Remove() error {
+	if !l.Mine() {
+		return nil
+	}
+	return Remove(l.path)
+}
+
 // Open listens at path, in place of any socket that is there. Nobody can connect before owner and mode are set:
 // it is made under another name and renamed. Closing the listener does not remove the path; Remove does.
-func (o Opener) Open(path string) (*net.UnixListener, error) {
+func (o Opener) Open(path string) (*Listener, error) {
 	if err := o.Check(path); err != nil {
 		return nil, err
 	}
@@ -67,13 +88,17 @@ func (o Opener) Open(path string) (*net.UnixListener, error) {
 	if err == nil {
 		err = os.Chmod(unready, o.Settings.SocketMode)
 	}
+	var file os.FileInfo
+	if err == nil {
+		file, err = os.Lstat(unready)
+	}
 	if err == nil {
 		err = os.Rename(unready, path)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("socket %s: %w", path, err), listener.Close(), Remove(unready))
 	}
-	return listener, nil
+	return &Listener{UnixListener: listener, path: path, file: file}, nil
 }
 
 // Remove removes the socket at path; one that is not there is no error.
@@ -84,16 +109,21 @@ func Remove(path string) error {
 	return nil
 }
 
-// RemoveAll removes every socket below root, and leaves all that is not a socket: root is a folder of the host's.
-func RemoveAll(root string) error {
+// RemoveDead removes every socket below root that nobody listens on, and leaves all that is not a socket: root is a folder of the
+// host's. While a runner is replaced, somebody else holds its sockets for it.
+func RemoveDead(root string) error {
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if entry.Type() == fs.ModeSocket {
-			return Remove(path)
+		if entry.Type() != fs.ModeSocket {
+			return nil
 		}
-		return nil
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			return conn.Close()
+		}
+		return Remove(path)
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing old sockets: %w", err)

@@ -74,23 +74,50 @@ func TestLongestPathOpens(t *testing.T) {
 	listener.Close()
 }
 
-func TestRemoveAllLeavesOtherFiles(t *testing.T) {
+func TestRemoveDeadLeavesOtherFilesAndServedSockets(t *testing.T) {
 	root := t.TempDir()
-	listener, err := Opener{Root: root, Settings: settings.Settings{SocketMode: 0o600}}.Open(root + "/a/b.sock")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"/a/dead.sock", "/a/served.sock"} {
+		listener, err := Opener{Root: root, Settings: settings.Settings{SocketMode: 0o600}}.Open(root + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(name, "dead") {
+			listener.Close()
+		} else {
+			defer listener.Close()
+		}
 	}
-	defer listener.Close()
 	if err := os.WriteFile(root+"/a/note", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := RemoveAll(root); err != nil {
+	if err := RemoveDead(root); err != nil {
 		t.Fatal(err)
 	}
-	if left, _ := os.ReadDir(root + "/a"); len(left) != 1 || left[0].Name() != "note" {
+	if left, _ := os.ReadDir(root + "/a"); len(left) != 2 || left[0].Name() != "note" || left[1].Name() != "served.sock" {
 		t.Errorf("left: %v", left)
 	}
-	if err := RemoveAll(root + "/nowhere"); err != nil {
+	if err := RemoveDead(root + "/nowhere"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRemoveLeavesWhatTookItsPlace(t *testing.T) {
+	root := t.TempDir()
+	opener := Opener{Root: root, Settings: settings.Settings{SocketMode: 0o600}}
+	first, err := opener.Open(root + "/x.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := opener.Open(root + "/x.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := first.Remove(); err != nil || first.Mine() || !second.Mine() {
+		t.Errorf("%v, mine: %v %v", err, first.Mine(), second.Mine())
+	}
+	if err := second.Remove(); err != nil || second.Mine() {
+		t.Errorf("%v, mine: %v", err, second.Mine())
 	}
 }
