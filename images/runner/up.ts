@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hexOf } from '../digest.ts';
@@ -162,7 +162,6 @@ export async function start(
   record: RunnerRecord,
   { readyTimeoutMs, keepSockets }: StartOptions,
 ): Promise<void> {
-  keepLogSmall(state.log);
   const logStart = existsSync(state.log) ? statSync(state.log).size : 0;
   const log = openSync(state.log, 'a', 0o640);
   const container = runc(state, record);
@@ -194,12 +193,6 @@ export async function start(
       `Its whole log is ${state.log}.`,
     );
   }
-}
-
-const LOG_BYTES = 10 * 1024 * 1024;
-
-function keepLogSmall(log: string): void {
-  if (existsSync(log) && statSync(log).size > LOG_BYTES) renameSync(log, `${log}.1`);
 }
 
 function removeOldImages(state: RunnerState, current: string): void {

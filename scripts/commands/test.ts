@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { cacheSection } from '../../images/cache.ts';
+import { cToolchain } from '../../images/inputs/c-toolchain.ts';
 import { goEnvironment, goToolchain } from '../../images/inputs/go-toolchain.ts';
 import { checkedLock } from '../../images/lock/read.ts';
 import { runAttached, tryRun } from '../../images/process.ts';
@@ -20,7 +21,6 @@ interface Count {
 
 interface Flags {
   readonly quick?: boolean;
-  readonly race?: boolean;
 }
 
 const GO_MODULES = ['images/runner/supervisor', 'images/layer/tool'];
@@ -29,8 +29,7 @@ export function addTest(program: Command): void {
   program
     .command('test')
     .description('format, types, lint, import rules, unit tests, Go tests, and the tests that boot')
-    .option('--quick', 'without the tests that boot')
-    .option('--race', "with Go's race detector (needs gcc)")
+    .option('--quick', "without the tests that boot, and without Go's race detector")
     .addHelpText('after', '\nExample: sudo bedplate test')
     .action(async (flags: Flags, command: Command) => {
       const context = makeContext(command.optsWithGlobals());
@@ -40,7 +39,7 @@ export function addTest(program: Command): void {
         const counts = [
           await check(context, 'lint and format', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']),
           await check(context, 'types', ['node_modules/typescript/bin/tsc']),
-          await goTests(context, flags.race === true),
+          await goTests(context, flags.quick !== true),
           await vitest(context, flags.quick === true ? ['unit'] : ['unit', 'integration']),
         ];
         const total = counts.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
@@ -62,11 +61,16 @@ async function check(context: Context, name: string, [script = '', ...args]: rea
   return { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1 };
 }
 
-/** `go vet` and `go test` of the repo's own Go modules, with the locked toolchain. */
+/** `go vet` and `go test` of the repo's own Go modules, with the locked toolchains: the race detector is cgo. */
 async function goTests(context: Context, race: boolean): Promise<Count> {
   const lock = checkedLock(context.root, await context.config());
   const go = await goToolchain(lock.go.version, lock.go.sums);
-  const env = goEnvironment({ GOTOOLCHAIN: 'local', CGO_ENABLED: race ? '1' : '0' });
+  const c = race ? await cToolchain(lock.debian.cToolchain, context.cache) : undefined;
+  const env = goEnvironment({
+    GOTOOLCHAIN: 'local',
+    CGO_ENABLED: race ? '1' : '0',
+    ...(c === undefined ? {} : { CC: join(c, 'cc') }),
+  });
   let passed = 0;
   let failed = 0;
   for (const module of GO_MODULES) {
@@ -82,7 +86,7 @@ async function goTests(context: Context, race: boolean): Promise<Count> {
     const red = ended('fail') + (vet.exitCode === 0 ? 0 : 1) + (tests.exitCode !== 0 && ended('fail') === 0 ? 1 : 0);
     passed += ended('pass') + (vet.exitCode === 0 ? 1 : 0);
     failed += red;
-    console.log(`${red === 0 ? '✔' : '✖'} go vet, go test ${module}: ${ended('pass')} tests`);
+    console.log(`${red === 0 ? '✔' : '✖'} go vet, go test${race ? ' -race' : ''} ${module}: ${ended('pass')} tests`);
     if (red > 0) console.log(vet.stderr, tests.stderr, events.map((event) => event.Output ?? '').join(''));
   }
   return { passed, failed };

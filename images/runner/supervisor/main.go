@@ -8,7 +8,7 @@
 //   - /opt/bedplate/runner/runner.json says what the image is, /etc/bedplate/bedplated.json (optional) what its owner wants.
 //   - It has to be privileged: it makes / rshared, and gives engines all capabilities and devices that it has itself.
 //   - /var/lib/bedplate has to be a volume or a real disk, /run a tmpfs, /run/bedplate a folder that the host sees.
-//   - Standard error is its log, one JSON object a line; "ms" is milliseconds since the process's start.
+//   - Standard error is its log, kept to 10 MiB when it is a file opened for appending, one JSON object a line; "ms" is milliseconds since the process's start.
 //   - SIGTERM and SIGINT let what is connected finish, for drainMs or until the second of them, then stop the engines in order, then
 //     containerd; exit status 0 when all of it went well, else 1, and
 //     the last line of the log says what did not. Other signals are not passed on to anyone.
@@ -28,6 +28,7 @@ import (
 	"os/signal"
 
 	"bedplate.dev/runner/supervisor/internal/events"
+	"bedplate.dev/runner/supervisor/internal/logs"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"bedplate.dev/runner/supervisor/internal/standin"
@@ -41,7 +42,7 @@ var version = "dev"
 
 func main() {
 	hub := &events.Hub{}
-	log := newLog(io.MultiWriter(os.Stderr, hub))
+	log := newLog(io.MultiWriter(logs.NewBounded(os.Stderr, logs.MostBytes), hub))
 	if err := run(os.Args[1:], hub, log); err != nil {
 		log.Error("bedplated failed", "error", err.Error())
 		os.Exit(1)

@@ -14,6 +14,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/control"
 	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/logs"
 	"bedplate.dev/runner/supervisor/internal/metrics"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
@@ -21,7 +22,10 @@ import (
 	"bedplate.dev/runner/supervisor/internal/socket"
 )
 
-const clearTimeout = 2 * time.Minute
+const (
+	clearTimeout = 2 * time.Minute
+	logsLooked   = 30 * time.Second
+)
 
 // runner is what has been started so far, for the control API.
 type runner struct {
@@ -70,6 +74,10 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return err
 	}
 	defer func() { err = errors.Join(err, front.Close()) }()
+
+	keeping, stopKeeping := context.WithCancel(context.Background())
+	defer stopKeeping()
+	go logs.Keep(keeping, at.Logs, logs.MostBytes, logsLooked, log)
 
 	daemon, err := containerd.Start(ctx, at, log)
 	if err != nil {

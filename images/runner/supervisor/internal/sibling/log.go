@@ -26,9 +26,11 @@ func lastLines(path string, offset int64) string {
 		return ""
 	}
 	defer file.Close()
-	if size := logSize(path); size-tailBytes > offset {
-		offset = size - tailBytes
+	size := logSize(path)
+	if size < offset {
+		offset = 0 // it has been emptied since
 	}
+	offset = max(offset, size-tailBytes)
 	buffer := make([]byte, tailBytes)
 	n, _ := file.ReadAt(buffer, offset)
 	text := strings.TrimSpace(string(buffer[:n]))
