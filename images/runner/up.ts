@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hexOf } from '../digest.ts';
@@ -45,6 +45,10 @@ export interface RunnerSettings {
   /** How long an engine waits for a state line that another version holds, and whether it does or gets a temporary one. */
   readonly lineWaitMs: number;
   readonly lineConflict: 'wait' | 'ephemeral';
+  /** Of every engine: proxies, as a rule. */
+  readonly env: Readonly<Record<string, string>>;
+  /** A folder of pieces of engines' own configuration, `<kind>/buildkitd.toml`, and what they refer to. */
+  readonly engineConfig?: string;
   /** The network port, when there is to be one. */
   readonly tls?: TlsOptions;
 }
@@ -116,7 +120,12 @@ export async function up(options: UpOptions): Promise<UpResult> {
   return { ...(await controlClient(state).engines()), unpacked, unpackMs, bootMs };
 }
 
-function writeSettings(state: RunnerState, { tls, ...settings }: RunnerSettings): void {
+function writeSettings(state: RunnerState, { tls, engineConfig, ...settings }: RunnerSettings): void {
+  if (engineConfig !== undefined) {
+    const placed = join(state.etc, 'engines');
+    rmSync(placed, { recursive: true, force: true });
+    cpSync(engineConfig, placed, { recursive: true });
+  }
   const port = tls === undefined ? {} : { tlsListen: tls.listen, tlsSuffix: tls.suffix };
   writeFileAtomic(join(state.etc, 'bedplated.json'), JSON.stringify({ ...settings, hostRun: state.run, ...port }));
 }

@@ -90,6 +90,7 @@ async function bootAndSmoke(context: Context, lock: Lock, layout: string, { step
         layout,
         socketMode: '0600',
         idle: 300,
+        env: {},
         drain: 300,
         lineWait: 600,
         lineConflict: 'wait',

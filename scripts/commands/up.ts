@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compile } from '../../images/compile/compile.ts';
@@ -22,6 +23,8 @@ export interface UpFlags {
   readonly socketGroup?: string;
   readonly socketMode: string;
   readonly idle: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly engineConfig?: string;
   readonly drain: number;
   readonly lineWait: number;
   readonly lineConflict: 'wait' | 'ephemeral';
@@ -39,6 +42,11 @@ export function addUp(program: Command): void {
     .option('--socket-group <group>', 'the group that may use the sockets (default: root alone)')
     .option('--socket-mode <mode>', 'the mode of the sockets', octalMode, '0660')
     .option('--idle <seconds>', 'stop an engine that nobody has used for so long', seconds, 300)
+    .option('--env <NAME=value>', 'set in every engine, such as HTTPS_PROXY=…; can be given again', variable, {})
+    .option(
+      '--engine-config <folder>',
+      'pieces of engines’ configuration: <kind>/buildkitd.toml, <kind>/<version>/buildkitd.toml',
+    )
     .option('--drain <seconds>', 'how long connections may go on when the runner is told to stop', seconds, 300)
     .option(
       '--line-wait <seconds>',
@@ -95,6 +103,8 @@ export async function upRunner(
       socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
       socketMode: flags.socketMode,
       idleTimeoutMs: flags.idle * 1000,
+      env: flags.env,
+      ...(flags.engineConfig === undefined ? {} : { engineConfig: knownFolder(flags.engineConfig) }),
       drainMs: flags.drain * 1000,
       lineWaitMs: flags.lineWait * 1000,
       lineConflict: flags.lineConflict,
@@ -150,6 +160,21 @@ function knownGroup(name: string): number {
     `--socket-group ${name}: this host has no such group`,
     `Make it with groupadd ${name}, or name another.`,
   );
+}
+
+function knownFolder(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return resolve(path);
+  throw new BedplateError(
+    'usage',
+    `--engine-config ${path}: there is no such folder`,
+    'Give one that has <kind>/buildkitd.toml.',
+  );
+}
+
+function variable(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
+  if (name !== undefined && value !== undefined) return { ...before, [name]: value };
+  throw new InvalidArgumentError('NAME=value, such as HTTPS_PROXY=http://proxy.example.org:3128');
 }
 
 function seconds(text: string): number {

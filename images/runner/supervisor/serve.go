@@ -84,7 +84,7 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, daemon.Stop()) }()
-	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Log: log}
+	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Env: owner.Env, Log: log}
 	daemon.Notify(containerd.Hooks{Died: host.KillWork, Back: host.ReapOrphans})
 	if err := clear(ctx, host, daemon); err != nil {
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))

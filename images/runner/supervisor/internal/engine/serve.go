@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"bedplate.dev/runner/supervisor/internal/http2wait"
@@ -15,11 +16,15 @@ const (
 	dialTimeout = 2 * time.Second
 )
 
-// Serve accepts until the listener is closed. Each connection starts the engine when it does not run, and is proxied to it.
+// Serve accepts until the listener is closed or its deadline has passed; it closes it then. Each connection starts the engine when it does not run, and is proxied to it.
 func (e *Engine) Serve(listener *net.UnixListener) {
 	for {
 		conn, err := listener.AcceptUnix()
 		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			listener.Close()
 			return
 		}
 		if err != nil {

@@ -19,6 +19,9 @@ func (f *Fleet) Drain(ctx context.Context) error {
 	for _, member := range f.List() {
 		failed = append(failed, member.closeSockets())
 	}
+	for _, member := range f.List() {
+		member.serving.Wait() // then everybody who had connected is counted
+	}
 	if open := f.connections(); open > 0 {
 		f.options.Log.Info("draining", "connections", open)
 	}

@@ -52,6 +52,7 @@ type Member struct {
 	Default    bool
 	SocketPath string
 	sockets    map[string]*socket.Listener
+	serving    sync.WaitGroup // one for each socket that accepts
 }
 
 // Open finds the baked and the local engines, and opens a socket for each. What is wrong with a baked
@@ -152,7 +153,7 @@ func (f *Fleet) add(entry catalog.Entry) error {
 			return errors.Join(err, member.closeSockets())
 		}
 		member.sockets[path] = listener
-		go member.Serve(listener.UnixListener)
+		member.serving.Go(func() { member.Serve(listener.UnixListener) })
 	}
 	f.members[entry.Name()] = member
 	log.Info("engine known", "source", string(entry.Source), "socket", member.SocketPath)
@@ -214,7 +215,7 @@ func (f *Fleet) Close(ctx context.Context) error {
 func (m *Member) closeSockets() error {
 	var failed []error
 	for _, listener := range m.sockets {
-		failed = append(failed, listener.Remove(), listener.Close())
+		failed = append(failed, listener.Finish())
 	}
 	clear(m.sockets)
 	return errors.Join(failed...)

@@ -9,6 +9,7 @@ type Paths struct {
 	RunnerFile  string // what the image says of itself
 	Engines     string // baked engines, <kind>/<version>/
 	Settings    string // bedplated.json, optional
+	OwnerConfig string // pieces of engines' own configuration, <kind>/, optional
 	TLS         string // certificates of the network port, optional
 	Sockets     string // what the host sees
 	Control     string // the control API's socket
@@ -35,6 +36,7 @@ func At(root string) Paths {
 		RunnerFile:  at("/opt/bedplate/runner/runner.json"),
 		Engines:     at("/opt/bedplate/engines"),
 		Settings:    at("/etc/bedplate/bedplated.json"),
+		OwnerConfig: at("/etc/bedplate/engines"),
 		TLS:         at("/etc/bedplate/tls"),
 		Sockets:     at("/run/bedplate"),
 		Control:     at("/run/bedplate/control.sock"),

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bedplate.dev/runner/supervisor/internal/strictjson"
@@ -23,21 +26,23 @@ type Settings struct {
 	Drain       time.Duration // how long connections may go on after SIGTERM
 	LineWait    time.Duration // how long an engine waits for its state line
 	Ephemeral   bool          // it does not: it gets a temporary state
+	Env         []string      // of every engine, NAME=value, sorted: proxies
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
 	TLSListen   string        // host:port of the network port; "" for none
 	TLSSuffix   string        // of the TLS server names that mean an engine
 }
 
 type file struct {
-	SocketGID     int64  `json:"socketGid"`
-	SocketMode    string `json:"socketMode"`
-	IdleTimeoutMs int64  `json:"idleTimeoutMs"`
-	DrainMs       int64  `json:"drainMs"`
-	LineWaitMs    int64  `json:"lineWaitMs"`
-	LineConflict  string `json:"lineConflict"`
-	HostRun       string `json:"hostRun"`
-	TLSListen     string `json:"tlsListen"`
-	TLSSuffix     string `json:"tlsSuffix"`
+	SocketGID     int64             `json:"socketGid"`
+	SocketMode    string            `json:"socketMode"`
+	IdleTimeoutMs int64             `json:"idleTimeoutMs"`
+	DrainMs       int64             `json:"drainMs"`
+	LineWaitMs    int64             `json:"lineWaitMs"`
+	LineConflict  string            `json:"lineConflict"`
+	HostRun       string            `json:"hostRun"`
+	Env           map[string]string `json:"env"`
+	TLSListen     string            `json:"tlsListen"`
+	TLSSuffix     string            `json:"tlsSuffix"`
 }
 
 // Load reads the settings at path; a file that is not there means the defaults. Errors name the file and the field.
@@ -58,6 +63,17 @@ func Load(path string) (Settings, error) {
 	}
 	return settings, nil
 }
+
+// environment gives NAME=value, sorted.
+func environment(variables map[string]string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		list = append(list, name+"="+variables[name])
+	}
+	return list
+}
+
+var envPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 var modePattern = regexp.MustCompile(`^0?[0-7]{3}$`)
 
@@ -80,6 +96,11 @@ func (f file) validate() (Settings, error) {
 	if f.LineConflict != "wait" && f.LineConflict != "ephemeral" {
 		return Settings{}, fmt.Errorf("field \"lineConflict\": %q is neither wait nor ephemeral", f.LineConflict)
 	}
+	for name, value := range f.Env {
+		if !envPattern.MatchString(name) || strings.ContainsRune(value, 0) {
+			return Settings{}, fmt.Errorf("field \"env\": %q is not a name that can be set", name)
+		}
+	}
 	if f.HostRun != "" && !filepath.IsAbs(f.HostRun) {
 		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
 	}
@@ -93,6 +114,7 @@ func (f file) validate() (Settings, error) {
 		Drain:       time.Duration(f.DrainMs) * time.Millisecond,
 		LineWait:    time.Duration(f.LineWaitMs) * time.Millisecond,
 		Ephemeral:   f.LineConflict == "ephemeral",
+		Env:         environment(f.Env),
 		HostRun:     f.HostRun,
 		TLSListen:   f.TLSListen,
 		TLSSuffix:   f.TLSSuffix,

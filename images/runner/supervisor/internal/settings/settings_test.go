@@ -3,6 +3,7 @@ package settings
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -21,9 +22,10 @@ func TestLoad(t *testing.T) {
 	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute, TLSSuffix: "bedplate"}
 	for text, want := range map[string]Settings{
 		`{}`: defaults,
-		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral", "drainMs": 7}`: {
+		`{"socketGid": 999, "socketMode": "0666", "idleTimeoutMs": 1500, "hostRun": "/srv/run", "lineWaitMs": 2, "lineConflict": "ephemeral", "drainMs": 7, "env": {"NO_PROXY": "a,b", "HTTPS_PROXY": "http://p:1"}}`: {
 			SocketGID: 999, SocketMode: 0o666, IdleTimeout: 1500 * time.Millisecond, HostRun: "/srv/run",
-			LineWait: 2 * time.Millisecond, Ephemeral: true, Drain: 7 * time.Millisecond, TLSSuffix: "bedplate",
+			LineWait: 2 * time.Millisecond, Ephemeral: true, Drain: 7 * time.Millisecond,
+			Env: []string{"HTTPS_PROXY=http://p:1", "NO_PROXY=a,b"}, TLSSuffix: "bedplate",
 		},
 		`{"tlsListen": "[::1]:8443", "tlsSuffix": "engines.example.org"}`: {
 			SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute,
@@ -31,11 +33,11 @@ func TestLoad(t *testing.T) {
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
-	if got, err := Load("/nowhere/bedplated.json"); err != nil || got != defaults {
+	if got, err := Load("/nowhere/bedplated.json"); err != nil || !reflect.DeepEqual(got, defaults) {
 		t.Errorf("no file: got %+v, %v", got, err)
 	}
 }
@@ -50,6 +52,8 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"socketMode": "rw-rw----"}`:           "socketMode",
 		`{"socketGid": -1}`:                     "socketGid",
 		`{"socketGid": 4294967295}`:             "socketGid",
+		`{"env": {"A B": "x"}}`:                 "env",
+		`{"env": {"A": 1}}`:                     "env",
 		`{"drainMs": -1}`:                       "drainMs",
 		`{"lineWaitMs": -1}`:                    "lineWaitMs",
 		`{"lineConflict": "kill"}`:              "lineConflict",

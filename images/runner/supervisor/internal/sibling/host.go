@@ -32,6 +32,7 @@ const (
 type Host struct {
 	Paths     paths.Paths
 	Daemon    *containerd.Daemon
+	Env       []string // the owner's, NAME=value, before the contract's own
 	BasePaths []string // runner.json's: what a baked engine sees of the runner's root
 	Log       *slog.Logger
 

@@ -3,6 +3,7 @@ package sibling
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/contract"
@@ -38,7 +39,7 @@ func (h *Host) spec(entry catalog.Entry, at place, command contract.Command) (*s
 		Version: specs.Version,
 		Process: &specs.Process{
 			Args: command.Args,
-			Env:  append(command.Env, "TMPDIR="+at.tmp),
+			Env:  append(append(h.Env, command.Env...), "TMPDIR="+at.tmp),
 			Cwd:  "/",
 			Capabilities: &specs.LinuxCapabilities{
 				Bounding: capabilities, Effective: capabilities, Permitted: capabilities,
@@ -90,7 +91,8 @@ func (h *Host) mounts(entry catalog.Entry, at place) []specs.Mount {
 			}
 		}
 	}
-	for _, file := range []string{"/etc/hosts", "/etc/resolv.conf"} {
+	// What the owner's pieces of configuration refer to, such as an authority's certificate.
+	for _, file := range []string{"/etc/hosts", "/etc/resolv.conf", filepath.Join(h.Paths.OwnerConfig, entry.Kind)} {
 		if _, err := os.Stat(file); err == nil {
 			list = append(list, readOnly(file))
 		}

@@ -10,6 +10,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/engine"
 	"bedplate.dev/runner/supervisor/internal/http2wait"
+	"bedplate.dev/runner/supervisor/internal/ownerconfig"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/cio"
@@ -52,7 +53,11 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareFolders(at, command.Files); err != nil {
+	files, err := ownerconfig.Apply(s.host.Paths.OwnerConfig, s.entry.Kind, s.entry.Version, command.Files)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareFolders(at, files); err != nil {
 		return nil, err
 	}
 	daemon := s.host.Daemon.Client()

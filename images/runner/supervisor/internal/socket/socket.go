@@ -8,12 +8,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"bedplate.dev/runner/supervisor/internal/settings"
 )
 
 // longestBytes is what sockaddr_un holds, 108 bytes, without the NUL at its end.
 const longestBytes = 107
+
+// queueTime is for accepting who stands in a listener's queue.
+const queueTime = 100 * time.Millisecond
 
 // Opener opens sockets below Root with the owner, group and mode of the settings.
 type Opener struct {
@@ -63,6 +67,12 @@ func (l *Listener) Remove() error {
 		return nil
 	}
 	return Remove(l.path)
+}
+
+// Finish lets nobody new connect, and ends accepting (with os.ErrDeadlineExceeded) when those that have connected already are sure to
+// have been accepted: closing the listener would reset them. Who accepts closes it then.
+func (l *Listener) Finish() error {
+	return errors.Join(l.Remove(), l.SetDeadline(time.Now().Add(queueTime)))
 }
 
 // Open listens at path, in place of any socket that is there. Nobody can connect before owner and mode are set:

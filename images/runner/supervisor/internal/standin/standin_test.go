@@ -31,7 +31,11 @@ func runner(t *testing.T, path string) (stop func()) {
 	server := grpc.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 	go server.Serve(listener)
-	return func() { listener.Remove(); server.GracefulStop() }
+	return func() {
+		listener.Remove()
+		time.Sleep(100 * time.Millisecond) // who stands in its queue is accepted
+		server.GracefulStop()
+	}
 }
 
 func check(ctx context.Context, path string) error {

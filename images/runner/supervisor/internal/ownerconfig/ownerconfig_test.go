@@ -1,0 +1,108 @@
+package ownerconfig
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+const own = "[worker.containerd]\n  defaultCgroupParent = \"/x\"\n"
+
+func write(t *testing.T, folder, path, text string) {
+	t.Helper()
+	path = filepath.Join(folder, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func apply(folder string) (map[string]string, error) {
+	return Apply(folder, "buildkit", "0.34.2", map[string]string{"buildkitd.toml": own, "note": "as it is"})
+}
+
+func TestWithoutFilesNothingChanges(t *testing.T) {
+	got, err := apply(t.TempDir())
+	if err != nil || got["buildkitd.toml"] != own || got["note"] != "as it is" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestKindThenVersionThenContract(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "buildkit/buildkitd.toml", `
+debug = true
+[registry."docker.io"]
+mirrors = ["mirror.example.org"]
+[worker.containerd]
+gc = true
+[worker.containerd.labels]
+rack = "1"`)
+	write(t, folder, "buildkit/0.34.2/buildkitd.toml", "debug = false\n[registry.\"docker.io\"]\nmirrors = [\"other.example.org\"]\n")
+	write(t, folder, "buildkit/0.29.0/buildkitd.toml", "debug = \"another version's\"\n")
+	got, err := apply(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var merged struct {
+		Debug    bool
+		Registry map[string]struct{ Mirrors []string }
+		Worker   struct {
+			Containerd struct {
+				GC                  bool
+				Labels              map[string]string
+				DefaultCgroupParent string
+			}
+		}
+	}
+	if err := toml.Unmarshal([]byte(got["buildkitd.toml"]), &merged); err != nil {
+		t.Fatal(err)
+	}
+	worker := merged.Worker.Containerd
+	if merged.Debug || merged.Registry["docker.io"].Mirrors[0] != "other.example.org" || !worker.GC ||
+		worker.Labels["rack"] != "1" || worker.DefaultCgroupParent != "/x" {
+		t.Errorf("got %s", got["buildkitd.toml"])
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for text, part := range map[string]string{
+		"[worker.containerd]\ndefaultCgroupParent = \"/mine\"\n": "worker.containerd.defaultCgroupParent is the runner's to set",
+		"[worker]\ncontainerd = false\n":                         "worker.containerd is the runner's to set",
+		"debug = tru\n":                                          "line 1, column",
+	} {
+		folder := t.TempDir()
+		write(t, folder, "buildkit/buildkitd.toml", text)
+		if _, err := apply(folder); err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), folder) {
+			t.Errorf("%q: got %v, want an error with the file and %q", text, err, part)
+		}
+	}
+}
+
+// FuzzApply: whatever the owner writes, the result is TOML with the contract's own setting, or an error.
+func FuzzApply(f *testing.F) {
+	f.Add("debug = true\n[worker.containerd]\ngc = true\n")
+	f.Add("[[worker.containerd]]\nx = 1\n")
+	f.Add("worker = [1979-05-27T07:32:00Z, nan]\n")
+	folder := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		write(t, folder, "buildkit/buildkitd.toml", text)
+		got, err := apply(folder)
+		if err != nil {
+			return
+		}
+		var merged struct {
+			Worker struct {
+				Containerd struct{ DefaultCgroupParent string }
+			}
+		}
+		if err := toml.Unmarshal([]byte(got["buildkitd.toml"]), &merged); err != nil || merged.Worker.Containerd.DefaultCgroupParent != "/x" {
+			t.Errorf("%q gave %q, %v", text, got["buildkitd.toml"], err)
+		}
+	})
+}
