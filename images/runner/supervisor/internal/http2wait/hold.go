@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/proxy"
 	"golang.org/x/net/http2"
 )
 
@@ -178,7 +179,7 @@ func (r *rest) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo lets the kernel move the bytes (splice) as soon as none of them has to be looked at.
+// WriteTo lets the kernel move the bytes as soon as none of them has to be looked at.
 func (r *rest) WriteTo(to io.Writer) (int64, error) {
 	var total int64
 	buffer := make([]byte, readBytes)
@@ -198,6 +199,6 @@ func (r *rest) WriteTo(to io.Writer) (int64, error) {
 			return total, err
 		}
 	}
-	copied, err := io.Copy(to, r.hold.client)
+	copied, err := proxy.Copy(to, r.hold.client)
 	return total + copied, err
 }

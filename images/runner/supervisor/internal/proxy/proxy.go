@@ -15,7 +15,7 @@ type Conn interface {
 // Join copies both ways until both have ended, then closes both. The end of one direction is passed on alone (half-close),
 // so a client that has said everything still gets its answer. A failed write ends both directions.
 // What the client says is read from said: the client itself, or what stands before it.
-// Between two plain sockets the kernel moves the bytes (splice).
+// Between two unix sockets the kernel moves the bytes.
 func Join(client Conn, said io.Reader, backend Conn) {
 	defer client.Close()
 	defer backend.Close()
@@ -30,7 +30,7 @@ func Join(client Conn, said io.Reader, backend Conn) {
 
 // pass copies what source says, which is from or stands before it.
 func pass(to Conn, source io.Reader, from Conn) {
-	if _, err := io.Copy(to, source); err != nil {
+	if _, err := Copy(to, source); err != nil {
 		// One side is gone: no direction has a meaning any more.
 		to.Close()
 		from.Close()

@@ -79,7 +79,7 @@ func TestAbruptEnd(t *testing.T) {
 }
 
 func TestManyConnections(t *testing.T) {
-	const connections, size = 200, 256 << 10
+	const connections, size = 200, 2 * bulkBytes
 	var all sync.WaitGroup
 	for i := range connections {
 		client, server, done := joined(t)
