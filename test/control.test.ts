@@ -87,7 +87,10 @@ async function check(operationId: string, values: Readonly<Record<string, string
 test.each(operations.map((o) => o.operation.operationId))(
   '%s answers as the OpenAPI file says',
   async (operationId) => {
-    const values = { version: BAKED, line: '0.29', range: '^0.29' };
+    // An image that was unpacked, of an engine that has stopped.
+    const unpacked = operationId === 'pruneImage';
+    if (unpacked) for (const id of ['startEngine', 'stopEngine']) await check(id, { version: '0.29.0' });
+    const values = { version: unpacked ? '0.29.0' : BAKED, line: '0.29', range: '^0.29' };
     expect(await check(operationId, values)).toBe(200);
   },
 );
@@ -100,6 +103,9 @@ test('what is not there, and what cannot be, as the OpenAPI file says', async ()
   expect(await check('resolve', { range: 'newest' })).toBe(400);
   expect(await check('startEngine', { version: BAKED })).toBe(200);
   expect(await check('pruneLine', { line: '0.34' })).toBe(409);
+  expect(await check('pruneImage', { version: '9.9.9' })).toBe(404);
+  expect(await check('startEngine', { version: '0.29.0' })).toBe(200);
+  expect(await check('pruneImage', { version: '0.29.0' })).toBe(409);
 });
 
 test('metrics count what happened', async () => {
@@ -119,4 +125,5 @@ test('metrics count what happened', async () => {
   expect(value(`bedplate_engine_start_seconds_count${labels}`)).toBeGreaterThan(0);
   expect(value('bedplate_state_line_bytes{kind="buildkit",line="0.34"}')).toBeGreaterThan(0);
   expect(value('bedplate_containerd_restarts_total')).toBe(0);
+  expect(value('bedplate_disk_free_bytes')).toBeGreaterThan(value('bedplate_disk_floor_bytes'));
 });

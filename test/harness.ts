@@ -85,10 +85,13 @@ export interface TestRunner {
   down(): Promise<void>;
 }
 
-/** Boots dist/oci into a state folder of its own. */
-export async function bootRunner(name: string, flags: readonly string[] = []): Promise<TestRunner> {
+/** Boots dist/oci into a state folder of its own, or into the one given. */
+export async function bootRunner(
+  name: string,
+  flags: readonly string[] = [],
+  folder = temporaryFolder(name),
+): Promise<TestRunner> {
   await ensureBuilt();
-  const folder = temporaryFolder(name);
   await bedplateJson(['up', '--state', folder, ...flags]);
   return runnerIn(folder);
 }
@@ -144,6 +147,23 @@ export async function buildContext(name: string, dockerfile: string): Promise<st
   chmodSync(busybox, 0o755);
   writeFileSync(join(folder, 'Dockerfile'), dockerfile);
   return folder;
+}
+
+/** Builds a Dockerfile on an engine with the newest buildctl, to nowhere. */
+export async function buildOn(runner: TestRunner, version: string, dockerfile: string): Promise<RunResult> {
+  const context = await buildContext('build', dockerfile);
+  const output = temporaryFolder('output');
+  try {
+    return await tryRun(await buildctl(BAKED), buildArgs(runner.socket(version), context, output));
+  } finally {
+    removeFolder(context);
+    removeFolder(output);
+  }
+}
+
+/** A Dockerfile of one RUN, by the static busybox's shell. */
+export function running(script: string): string {
+  return `FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "sh", "-c", ${JSON.stringify(script)}]\n`;
 }
 
 /** The arguments of a `buildctl build` of a context, to a folder. */

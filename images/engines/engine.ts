@@ -11,6 +11,8 @@ export interface StartContract {
   readonly env: readonly string[];
   /** Written to ${run} before each start, by name. */
   readonly files: Readonly<Record<string, string>>;
+  readonly defaults: Readonly<Record<string, string>>;
+  readonly capabilities: readonly string[];
   readonly protocol: 'grpc' | 'http';
   readonly stopSignal: string;
   readonly startTimeoutMs: number;

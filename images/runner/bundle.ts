@@ -1,6 +1,6 @@
 import type { ImageConfig } from '../oci/types.ts';
 import type { Host } from './host.ts';
-import type { RunnerState } from './state.ts';
+import type { HostMount, RunnerState } from './state.ts';
 
 interface Mount {
   readonly destination: string;
@@ -13,7 +13,13 @@ interface Mount {
  * The runner's container as runtime-spec 1.2 has it (config.json): privileged, in the host's network, with namespaces of its own for
  * processes, mounts, IPC, names and cgroups, and a read-only root. Pure: what is the host's comes in `host`.
  */
-export function runtimeSpec(state: RunnerState, rootfs: string, image: ImageConfig, host: Host): unknown {
+export function runtimeSpec(
+  state: RunnerState,
+  rootfs: string,
+  image: ImageConfig,
+  host: Host,
+  mounts: readonly HostMount[] = [],
+): unknown {
   const files: readonly (readonly [string, string | undefined])[] = [
     ['/etc/hosts', host.hosts],
     ['/etc/resolv.conf', host.resolvConf],
@@ -45,6 +51,7 @@ export function runtimeSpec(state: RunnerState, rootfs: string, image: ImageConf
       bind('/var/lib/bedplate', state.data),
       bind('/etc/bedplate', state.etc, 'ro'),
       ...files.flatMap(([path, source]) => (source === undefined ? [] : [bind(path, source, 'ro')])),
+      ...mounts.map(({ source, destination }) => bind(destination, source, 'ro')),
     ],
     linux: {
       namespaces: ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type })),

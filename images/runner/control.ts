@@ -37,6 +37,26 @@ export interface LineStatus {
   readonly lastUsedAt: string;
 }
 
+/** An engine image that has been unpacked, as the control API shows it. */
+export interface ImageStatus {
+  readonly kind: string;
+  readonly version: string;
+  readonly bytes: number;
+  readonly lastUsedAt: string;
+}
+
+/** The file system of the state folder, as the control API shows it. */
+export interface DiskStatus {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  /** What is to be free. */
+  readonly floorBytes: number;
+  /** What state lines and engine images may take together. */
+  readonly budgetBytes: number;
+  readonly usedBytes: number;
+  readonly full: boolean;
+}
+
 export interface EnginesAnswer {
   readonly runner: {
     readonly version: string;
@@ -69,6 +89,16 @@ export function controlClient(state: RunnerState) {
     /** Removes what a state line has on disk; refused while an engine holds it. */
     async prune(kind: string, line: string): Promise<void> {
       await expectOk(socketPath, 'DELETE', `/v1/lines/${encodeURIComponent(kind)}/${encodeURIComponent(line)}`);
+    },
+    async images(): Promise<readonly ImageStatus[]> {
+      return ((await expectOk(socketPath, 'GET', '/v1/images')) as { images: ImageStatus[] }).images;
+    },
+    /** Removes an unpacked engine image; refused while its engine runs. */
+    async pruneImage(kind: string, version: string): Promise<void> {
+      await expectOk(socketPath, 'DELETE', `/v1/images/${encodeURIComponent(kind)}/${encodeURIComponent(version)}`);
+    },
+    async disk(): Promise<DiskStatus> {
+      return (await expectOk(socketPath, 'GET', '/v1/disk')) as DiskStatus;
     },
     async stop(kind: string, version: string): Promise<EngineStatus> {
       return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/stop`)) as EngineStatus;

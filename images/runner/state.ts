@@ -71,6 +71,13 @@ export interface RunnerRecord {
   /** The runner's manifest. */
   readonly digest: string;
   readonly rootfs: string;
+  readonly mounts: readonly HostMount[];
+}
+
+/** A file or folder of the host that the runner sees, read-only. Both paths are absolute. */
+export interface HostMount {
+  readonly source: string;
+  readonly destination: string;
 }
 
 export function writeRecord(state: RunnerState, record: RunnerRecord): void {

@@ -1,6 +1,7 @@
 import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freeBytes } from '../cache.ts';
 import { hexOf } from '../digest.ts';
 import type { StartContract } from '../engines/engine.ts';
 import { ENGINE_LABEL } from '../engines/engine-image.ts';
@@ -16,7 +17,14 @@ import type { Host } from './host.ts';
 import { placeLocalEngines } from './local-engines.ts';
 import { runc } from './runc.ts';
 import { checkSocketPaths } from './socket-path.ts';
-import { makeStateFolders, type RunnerRecord, type RunnerState, readRecord, writeRecord } from './state.ts';
+import {
+  type HostMount,
+  makeStateFolders,
+  type RunnerRecord,
+  type RunnerState,
+  readRecord,
+  writeRecord,
+} from './state.ts';
 import { placeTlsFiles, readTlsFiles, type TlsOptions } from './tls/place.ts';
 
 export interface UpOptions {
@@ -26,8 +34,8 @@ export interface UpOptions {
   readonly host: Host;
   /** The program that unpacks (images/layer/tool). */
   readonly packer: string;
-  /** What the owner of the host chooses; without it, what the present bedplated.json says. */
-  readonly settings?: RunnerSettings;
+  /** Without it, what was chosen when the runner was last started. */
+  readonly choices?: RunnerChoices;
   /** How long the runner may take to be ready. */
   readonly readyTimeoutMs: number;
   /** Called when all is there to boot: stops the runner that is up. Without it, a state folder in use is refused. */
@@ -35,22 +43,19 @@ export interface UpOptions {
   readonly onStep?: (what: string) => void;
 }
 
-/** bedplated.json, but for what `up` knows itself: docs/spec/runner.md. */
-export interface RunnerSettings {
-  readonly socketGid: number;
-  readonly socketMode: string;
-  readonly idleTimeoutMs: number;
-  /** How long connections may go on after `down`. */
-  readonly drainMs: number;
-  /** How long an engine waits for a state line that another version holds, and whether it does or gets a temporary one. */
-  readonly lineWaitMs: number;
-  readonly lineConflict: 'wait' | 'ephemeral';
-  /** Of every engine: proxies, as a rule. */
-  readonly env: Readonly<Record<string, string>>;
+/** As bedplated has it: docs/spec/runner.md, "Disk". */
+const LOW_BYTES = 16 * 1024 * 1024;
+
+/** What the owner of the host chooses. */
+export interface RunnerChoices {
+  /** bedplated.json, but for what `up` knows itself: docs/spec/runner.md. bedplated validates it. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** A folder of pieces of engines' own configuration, `<kind>/buildkitd.toml`, and what they refer to. */
   readonly engineConfig?: string;
   /** The network port, when there is to be one. */
   readonly tls?: TlsOptions;
+  /** Files and folders of the host that the runner sees, read-only. */
+  readonly mounts: readonly HostMount[];
 }
 
 export interface UpResult extends EnginesAnswer {
@@ -67,7 +72,7 @@ export interface UpResult extends EnginesAnswer {
 export async function up(options: UpOptions): Promise<UpResult> {
   const { state, layout, onStep } = options;
   requireRoot('up');
-  const tls = options.settings?.tls;
+  const tls = options.choices?.tls;
   const tlsFiles = tls === undefined ? [] : readTlsFiles(tls.certs);
   onStep?.('check the layout');
   const images = readLayout(layout, hostPlatform());
@@ -85,6 +90,7 @@ export async function up(options: UpOptions): Promise<UpResult> {
   if (options.replace === undefined) await refuseBusy(state);
   for (const image of [runner, ...engines.map((engine) => engine.image)]) await verifyLayoutImage(layout, image);
 
+  giveReserve(state);
   makeStateFolders(state);
   const rootfs = join(state.images, hexOf(runner.manifest.digest));
   const unpacked = !existsSync(rootfs);
@@ -104,12 +110,14 @@ export async function up(options: UpOptions): Promise<UpResult> {
     engines.filter((engine) => !baked.includes(engine)).map(({ image }) => image),
   );
   if (tls !== undefined) placeTlsFiles(state, tlsFiles);
-  if (options.settings !== undefined) writeSettings(state, options.settings);
+  if (options.choices !== undefined) writeChoices(state, options.choices);
+  const mounts = options.choices?.mounts ?? readRecord(state)?.mounts ?? [];
   writeFileAtomic(
     join(state.bundle, 'config.json'),
-    JSON.stringify(runtimeSpec(state, rootfs, runner.config, options.host)),
+    JSON.stringify(runtimeSpec(state, rootfs, runner.config, options.host, mounts)),
   );
-  const record: RunnerRecord = { schemaVersion: 1, version: runner.version, digest: runner.manifest.digest, rootfs };
+  const { version, manifest } = runner;
+  const record: RunnerRecord = { schemaVersion: 1, version, digest: manifest.digest, rootfs, mounts };
   writeRecord(state, record);
 
   onStep?.('boot');
@@ -120,7 +128,7 @@ export async function up(options: UpOptions): Promise<UpResult> {
   return { ...(await controlClient(state).engines()), unpacked, unpackMs, bootMs };
 }
 
-function writeSettings(state: RunnerState, { tls, engineConfig, ...settings }: RunnerSettings): void {
+function writeChoices(state: RunnerState, { tls, engineConfig, settings }: RunnerChoices): void {
   if (engineConfig !== undefined) {
     const placed = join(state.etc, 'engines');
     rmSync(placed, { recursive: true, force: true });
@@ -202,6 +210,12 @@ export async function start(
       `Its whole log is ${state.log}.`,
     );
   }
+}
+
+/** On a full disk what the runner holds in reserve is what it starts with; it takes it again when there is room. */
+function giveReserve(state: RunnerState): void {
+  if (existsSync(state.folder) && freeBytes(state.folder) < LOW_BYTES)
+    rmSync(join(state.data, 'reserve'), { force: true });
 }
 
 function removeOldImages(state: RunnerState, current: string): void {

@@ -89,11 +89,6 @@ async function bootAndSmoke(context: Context, lock: Lock, layout: string, { step
       answer: await upRunner(context, state, {
         layout,
         socketMode: '0600',
-        idle: 300,
-        env: {},
-        drain: 300,
-        lineWait: 600,
-        lineConflict: 'wait',
       }),
       cached: false,
     }));

@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { freeBytes } from '../../images/cache.ts';
 import {
   controlClient,
+  type DiskStatus,
   type EngineStatus,
   type EnginesAnswer,
   hostSocket,
+  type ImageStatus,
   type LineStatus,
 } from '../../images/runner/control.ts';
 import { diskUsage } from '../../images/runner/disk.ts';
@@ -23,7 +26,9 @@ interface Status {
   readonly runner: (EnginesAnswer['runner'] & { readonly digest: string }) | null;
   readonly engines: readonly EngineStatus[];
   readonly lines: readonly LineStatus[];
-  readonly disk: { readonly usedBytes: number; readonly freeBytes: number };
+  readonly images: readonly ImageStatus[];
+  /** When no runner is up: what the state folder takes, and what is free. */
+  readonly disk: Pick<DiskStatus, 'usedBytes' | 'freeBytes'> & Partial<DiskStatus>;
 }
 
 export function addStatus(program: Command): void {
@@ -31,18 +36,31 @@ export function addStatus(program: Command): void {
     .command('status')
     .description('what the runner has, what runs, who is connected, what it takes on disk')
     .option('--state <folder>', "the runner's folder (default: RUNNER, else /var/lib/bedplate)")
+    .option('--watch', 'again every second, until interrupted')
     .addHelpText('after', '\nExample: bedplate status --json')
-    .action(async ({ state: flag }: { readonly state?: string }, command: Command) => {
+    .action(async ({ state: flag, watch }: { readonly state?: string; readonly watch?: true }, command: Command) => {
       const context = makeContext(command.optsWithGlobals());
-      const status = await readStatus(namedRunner(flag));
-      console.log(context.json ? JSON.stringify(status) : statusText(status));
-      if (!status.ready) process.exitCode = 1;
+      const state = namedRunner(flag);
+      const show = async () => {
+        const status = await readStatus(state);
+        const screen = watch && !context.json && process.stdout.isTTY ? CLEAR : '';
+        console.log(screen + (context.json ? JSON.stringify(status) : statusText(status)));
+        process.exitCode = status.ready ? 0 : 1;
+      };
+      await show();
+      while (watch) {
+        await sleep(WATCH_MS);
+        await show();
+      }
     });
 }
 
+const WATCH_MS = 1000;
+/** Cursor to the upper left, all below erased (ECMA-48: CUP, ED). */
+const CLEAR = '\u001b[H\u001b[J';
+
 async function readStatus(state: RunnerState): Promise<Status> {
   const control = controlClient(state);
-  const disk = { usedBytes: diskUsage(state.folder), freeBytes: freeBytes(state.folder) };
   const up = existsSync(join(state.run, 'control.sock'));
   if (!up)
     return {
@@ -53,10 +71,12 @@ async function readStatus(state: RunnerState): Promise<Status> {
       runner: null,
       engines: [],
       lines: [],
-      disk,
+      images: [],
+      disk: { usedBytes: diskUsage(state.folder), freeBytes: freeBytes(state.folder) },
     };
   const { ready, reason } = await control.ready();
   const { runner, engines } = await control.engines();
+  const [lines, images] = await Promise.all([control.lines(), control.images()]);
   return {
     state: state.folder,
     up,
@@ -67,13 +87,18 @@ async function readStatus(state: RunnerState): Promise<Status> {
       ...engine,
       socket: hostSocket(state, engine.socket),
     })),
-    lines: await control.lines(),
-    disk,
+    lines,
+    images,
+    disk: { ...(await control.disk()), usedBytes: sum(lines) + sum(images) },
   };
 }
 
-function statusText({ state, up, ready, reason, runner, engines, lines, disk }: Status): string {
-  const size = `${gigabytes(disk.usedBytes)} GB used, ${gigabytes(disk.freeBytes)} GB free`;
+function sum(things: readonly { readonly bytes: number }[]): number {
+  return things.reduce((bytes, thing) => bytes + thing.bytes, 0);
+}
+
+function statusText({ state, up, ready, reason, runner, engines, lines, images, disk }: Status): string {
+  const size = sizeText(disk);
   if (!up || runner === null) return `${state}: ${reason} (${size}).`;
   const rows = engines.map((engine) => [
     `${engine.kind} ${engine.version}${engine.default ? ' (default)' : ''}`,
@@ -91,8 +116,19 @@ function statusText({ state, up, ready, reason, runner, engines, lines, disk }: 
     table(['engine', 'from', 'state', 'connections', 'socket'], rows),
     '',
     table(['state line', 'held by', 'MB', 'last used'], lines.map(lineRow)),
+    ...(images.length === 0 ? [] : ['', table(['engine image', 'MB', 'last started'], images.map(imageRow))]),
     ...(errors.length === 0 ? [] : ['', ...errors]),
   ].join('\n');
+}
+
+function sizeText({ usedBytes, freeBytes: free, budgetBytes, floorBytes, full }: Status['disk']): string {
+  const of = budgetBytes === undefined ? '' : ` of ${gigabytes(budgetBytes)}`;
+  const size = `${gigabytes(usedBytes)}${of} GB used, ${gigabytes(free)} GB free`;
+  return full === true ? `DISK FULL: ${size}, less than the ${gigabytes(floorBytes ?? 0)} GB to be kept free` : size;
+}
+
+function imageRow({ kind, version, bytes, lastUsedAt }: ImageStatus): string[] {
+  return [`${kind} ${version}`, (bytes / 1e6).toFixed(1), lastUsedAt.slice(0, 16)];
 }
 
 function lineRow({ kind, line, holder, bytes, lastUsedAt }: LineStatus): string[] {

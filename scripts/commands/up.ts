@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compile } from '../../images/compile/compile.ts';
 import { packerInput } from '../../images/components.ts';
@@ -8,7 +8,7 @@ import { checkedLock } from '../../images/lock/read.ts';
 import { hostPlatform } from '../../images/platform.ts';
 import { hostSocket } from '../../images/runner/control.ts';
 import { groupId, readHost } from '../../images/runner/host.ts';
-import type { RunnerState } from '../../images/runner/state.ts';
+import type { HostMount, RunnerState } from '../../images/runner/state.ts';
 import { DEFAULT_TLS_SUFFIX, isListenAddress } from '../../images/runner/tls/names.ts';
 import type { TlsOptions } from '../../images/runner/tls/place.ts';
 import { requireRoot, type UpResult, up } from '../../images/runner/up.ts';
@@ -20,14 +20,16 @@ export const READY_TIMEOUT_MS = 60_000;
 export interface UpFlags {
   readonly state?: string;
   readonly layout?: string;
+  readonly settings?: string;
+  readonly mount?: readonly HostMount[];
   readonly socketGroup?: string;
-  readonly socketMode: string;
-  readonly idle: number;
-  readonly env: Readonly<Record<string, string>>;
+  readonly socketMode?: string;
+  readonly idle?: number;
+  readonly env?: Readonly<Record<string, string>>;
   readonly engineConfig?: string;
-  readonly drain: number;
-  readonly lineWait: number;
-  readonly lineConflict: 'wait' | 'ephemeral';
+  readonly drain?: number;
+  readonly lineWait?: number;
+  readonly lineConflict?: 'wait' | 'ephemeral';
   readonly tlsListen?: string;
   readonly tlsCerts?: string;
   readonly tlsSuffix?: string;
@@ -39,25 +41,35 @@ export function addUp(program: Command): void {
     .description('boot the runner of dist/oci on this host, with the runc that is inside it')
     .option('--state <folder>', 'where the runner keeps everything (default: RUNNER, else /var/lib/bedplate)')
     .option('--layout <folder>', 'the OCI image layout to boot (default: dist/oci)')
+    .option('--settings <file>', 'a bedplated.json: limits, disk, DNS and all else; the flags below go before it')
+    .option(
+      '--mount <path[:inside]>',
+      'a file or folder of this host that the runner sees, read-only, such as a runtime; can be given again',
+      hostMount,
+    )
     .option('--socket-group <group>', 'the group that may use the sockets (default: root alone)')
-    .option('--socket-mode <mode>', 'the mode of the sockets', octalMode, '0660')
-    .option('--idle <seconds>', 'stop an engine that nobody has used for so long', seconds, 300)
-    .option('--env <NAME=value>', 'set in every engine, such as HTTPS_PROXY=…; can be given again', variable, {})
+    .option('--socket-mode <mode>', 'the mode of the sockets (default: 0660)', octalMode)
+    .option('--idle <seconds>', 'stop an engine that nobody has used for so long (default: 300)', seconds)
+    .option('--env <NAME=value>', 'set in every engine, such as HTTPS_PROXY=…; can be given again', variable)
     .option(
       '--engine-config <folder>',
       'pieces of engines’ configuration: <kind>/buildkitd.toml, <kind>/<version>/buildkitd.toml',
     )
-    .option('--drain <seconds>', 'how long connections may go on when the runner is told to stop', seconds, 300)
+    .option(
+      '--drain <seconds>',
+      'how long connections may go on when the runner is told to stop (default: 300)',
+      seconds,
+    )
     .option(
       '--line-wait <seconds>',
-      'how long an engine waits for state that another patch of its line uses',
+      'how long an engine waits for state that another patch of its line uses (default: 600)',
       seconds,
-      600,
     )
     .addOption(
-      new Option('--line-conflict <what>', 'wait for that state, or take a temporary one')
-        .choices(['wait', 'ephemeral'])
-        .default('wait'),
+      new Option('--line-conflict <what>', 'wait for that state, or take a temporary one (default: wait)').choices([
+        'wait',
+        'ephemeral',
+      ]),
     )
     .option(
       '--tls-listen <address>',
@@ -99,20 +111,48 @@ export async function upRunner(
     layout: flags.layout ?? join(outFolder(undefined), 'oci'),
     host: readHost(),
     packer,
-    settings: {
-      socketGid: flags.socketGroup === undefined ? 0 : knownGroup(flags.socketGroup),
-      socketMode: flags.socketMode,
-      idleTimeoutMs: flags.idle * 1000,
-      env: flags.env,
+    choices: {
+      settings: chosenSettings(flags),
+      mounts: flags.mount ?? [],
       ...(flags.engineConfig === undefined ? {} : { engineConfig: knownFolder(flags.engineConfig) }),
-      drainMs: flags.drain * 1000,
-      lineWaitMs: flags.lineWait * 1000,
-      lineConflict: flags.lineConflict,
       ...(tls === undefined ? {} : { tls }),
     },
     readyTimeoutMs: READY_TIMEOUT_MS,
     ...(onStep === undefined ? {} : { onStep }),
   });
+}
+
+/** bedplated.json: the file that --settings names, and what the flags say. */
+function chosenSettings(flags: UpFlags): Record<string, unknown> {
+  const seconds = (value: number | undefined) => (value === undefined ? undefined : value * 1000);
+  const given = {
+    socketGid: flags.socketGroup === undefined ? undefined : knownGroup(flags.socketGroup),
+    socketMode: flags.socketMode,
+    idleTimeoutMs: seconds(flags.idle),
+    env: flags.env,
+    drainMs: seconds(flags.drain),
+    lineWaitMs: seconds(flags.lineWait),
+    lineConflict: flags.lineConflict,
+  };
+  const file = flags.settings === undefined ? {} : readSettings(flags.settings);
+  return { ...file, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+}
+
+function readSettings(path: string): object {
+  const wrong = (what: string) =>
+    new BedplateError(
+      'usage',
+      `--settings ${path}: ${what}`,
+      'Its fields are in docs/spec/runner.md, "bedplated.json".',
+    );
+  if (!existsSync(path)) throw wrong('there is no such file');
+  try {
+    const read: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read;
+  } catch (error) {
+    throw wrong((error as Error).message);
+  }
+  throw wrong('not a JSON object');
 }
 
 /** The program that unpacks images, compiled when it is not there. */
@@ -171,7 +211,15 @@ function knownFolder(path: string): string {
   );
 }
 
-function variable(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+function hostMount(text: string, before: readonly HostMount[] | undefined): readonly HostMount[] {
+  const [source = '', destination = source, ...rest] = text.split(':');
+  if (!isAbsolute(source) || !isAbsolute(destination) || rest.length > 0)
+    throw new InvalidArgumentError('an absolute path, or two with a colon between');
+  if (!existsSync(source)) throw new InvalidArgumentError('there is no such file or folder');
+  return [...(before ?? []), { source, destination }];
+}
+
+function variable(text: string, before: Readonly<Record<string, string>> | undefined): Record<string, string> {
   const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
   if (name !== undefined && value !== undefined) return { ...before, [name]: value };
   throw new InvalidArgumentError('NAME=value, such as HTTPS_PROXY=http://proxy.example.org:3128');

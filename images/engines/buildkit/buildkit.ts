@@ -30,6 +30,36 @@ function stateLine(version: string): string {
   return `${major(version)}.${minor(version)}`;
 }
 
+/**
+ * What buildkitd's own garbage collector may keep. Without it each daemon takes its part of the whole disk, whoever else is on it.
+ * Keys: cmd/buildkitd/config/config.go; those of before 0.17 know no free space.
+ */
+function collectorDefaults(version: string): string {
+  const limits = gte(version, '0.17.0')
+    ? 'maxUsedSpace = "${cacheBytes}"\n  minFreeSpace = "${freeBytes}"'
+    : 'gckeepstorage = "${cacheBytes}"';
+  return `[worker.containerd]\n  gc = true\n  ${limits}\n`;
+}
+
+/** Mounts, ownership and nodes of layers, chroot for file operations, namespaces and networks of RUN steps. */
+const CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_DAC_READ_SEARCH',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_MKNOD',
+  'CAP_NET_ADMIN',
+  'CAP_NET_RAW',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+  'CAP_SYS_ADMIN',
+  'CAP_SYS_CHROOT',
+];
+
 /** Flags: cmd/buildkitd/main.go and main_containerd_worker.go of the version in question. */
 function startContract(version: string): StartContract {
   const prefix = enginePrefix('buildkit', version);
@@ -55,6 +85,8 @@ function startContract(version: string): StartContract {
     env: [`PATH=${prefix}/bin:/usr/bin:/bin`],
     // What RUN steps start is below this cgroup: so it ends when the engine does. There is no flag for it.
     files: { 'buildkitd.toml': '[worker.containerd]\n  defaultCgroupParent = "${cgroup}"\n' },
+    defaults: { 'buildkitd.toml': collectorDefaults(version) },
+    capabilities: CAPABILITIES,
     protocol: 'grpc',
     stopSignal: 'SIGTERM',
     startTimeoutMs: 60_000,

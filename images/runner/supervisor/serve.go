@@ -12,8 +12,10 @@ import (
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/containerd"
 	"bedplate.dev/runner/supervisor/internal/control"
+	"bedplate.dev/runner/supervisor/internal/disk"
 	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/logs"
 	"bedplate.dev/runner/supervisor/internal/metrics"
 	"bedplate.dev/runner/supervisor/internal/paths"
@@ -77,6 +79,11 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 
 	keeping, stopKeeping := context.WithCancel(context.Background())
 	defer stopKeeping()
+	account := &gc.Account{Path: at.State, Limits: owner.Disk}
+	reserve := disk.Reserve{Path: at.Reserve}
+	if err := makeRoom(account, reserve, log); err != nil {
+		return err
+	}
 	go logs.Keep(keeping, at.Logs, logs.MostBytes, logsLooked, log)
 
 	daemon, err := containerd.Start(ctx, at, log)
@@ -84,17 +91,18 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, daemon.Stop()) }()
-	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Env: owner.Env, Log: log}
+	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Owner: owner, Account: account, Log: log}
 	daemon.Notify(containerd.Hooks{Died: host.KillWork, Back: host.ReapOrphans})
 	if err := clear(ctx, host, daemon); err != nil {
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))
 	}
 
 	engines, err := fleet.Open(fleet.Options{
-		Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Disk: host,
+		Paths: at, Settings: owner, Default: image.Default, Starter: host.Starter, Disk: host, Account: account, Reserve: reserve,
 		Started: func(entry catalog.Entry, took time.Duration, err error) {
 			counted.Started(entry.Kind, entry.Version, took, err)
 		},
+		Removed: func(thing gc.Thing) { counted.Removed(string(thing.Sort), thing.Bytes) },
 		Settled: daemon.Settled, Log: log,
 	})
 	if err != nil {
@@ -102,6 +110,7 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	}
 	state.set(func() { state.daemon, state.fleet, state.reason = daemon, engines, "" })
 	front.Serve(engines)
+	go engines.Keep(keeping)
 	log.Info("runner ready", "version", image.Version, "engines", len(engines.List()))
 
 	<-ctx.Done()
@@ -111,6 +120,19 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 	drain(hurry, engines, owner.Drain, log)
 	state.set(func() { state.fleet, state.reason = nil, "the runner is shutting down" })
 	return errors.Join(frontErr, engines.Close(context.Background()), clear(context.Background(), host, daemon))
+}
+
+// makeRoom lets containerd start on a full disk.
+func makeRoom(account *gc.Account, reserve disk.Reserve, log *slog.Logger) error {
+	summary, err := account.Summary()
+	if err != nil {
+		return err
+	}
+	given, err := reserve.Keep(summary.Space, summary.FloorBytes)
+	if given {
+		log.Warn("disk full: the reserve is given up", "freeBytes", summary.Free)
+	}
+	return err
 }
 
 // drain lets connections finish, for so long or until hurry ends. What is cut off then is no failure of the runner's.

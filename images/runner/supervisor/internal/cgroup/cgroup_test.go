@@ -83,3 +83,48 @@ func TestKillAndRemoveSaysWhatStays(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestLimitV2(t *testing.T) {
+	root := t.TempDir()
+	// The kernel makes these files with each cgroup.
+	for _, folder := range []string{"", "/engines", "/engines/a"} {
+		write(t, root+folder+"/cgroup.controllers", "cpu memory pids")
+	}
+	for _, file := range []string{"cpu.max", "memory.max", "pids.max"} {
+		write(t, root+"/engines/a/"+file, "max")
+	}
+	if err := Limit(root, "/engines/a", Limits{CPUs: 1.5, MemoryBytes: 1 << 30, PIDs: 7}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"engines/a/cpu.max": "150000 100000", "engines/a/memory.max": "1073741824", "engines/a/pids.max": "7",
+		"engines/cgroup.subtree_control": "+cpu +memory +pids", "engines/a/cgroup.subtree_control": "+cpu +memory +pids",
+	} {
+		if got, _ := os.ReadFile(filepath.Join(root, file)); string(got) != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}
+
+func TestLimitV1(t *testing.T) {
+	root := t.TempDir()
+	write(t, root+"/cpu,cpuacct/a/cpu.cfs_quota_us", "-1")
+	write(t, root+"/memory/a/memory.limit_in_bytes", "")
+	if err := Limit(root, "/a", Limits{CPUs: 0.5, MemoryBytes: 99}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"cpu,cpuacct/a/cpu.cfs_quota_us": "50000", "memory/a/memory.limit_in_bytes": "99"} {
+		if got, _ := os.ReadFile(filepath.Join(root, file)); string(got) != want {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+	if err := Limit(root, "/a", Limits{PIDs: 5}); err == nil || !strings.Contains(err.Error(), "pids.max") {
+		t.Errorf("without that controller: %v", err)
+	}
+	if err := Limit(root, "/b", Limits{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(root + "/memory/b"); err == nil {
+		t.Error("without limits it made a cgroup")
+	}
+}

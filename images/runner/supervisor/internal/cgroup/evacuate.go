@@ -18,11 +18,9 @@ const Init = "init"
 // has processes of its own can give its children no controllers, so every process of the root goes to /init, and all
 // controllers that are there are enabled for the children.
 func Evacuate(root string) error {
-	controllers, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); errors.Is(err, os.ErrNotExist) {
 		return nil // v1
-	}
-	if err != nil {
+	} else if err != nil {
 		return fmt.Errorf("cgroup v2: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Join(root, Init), 0o755); err != nil {
@@ -31,6 +29,15 @@ func Evacuate(root string) error {
 	if err := moveAll(filepath.Join(root, "cgroup.procs"), filepath.Join(root, Init, "cgroup.procs")); err != nil {
 		return fmt.Errorf("cgroup v2: moving the runner's processes to /%s: %w", Init, err)
 	}
+	return enableAll(root)
+}
+
+// enableAll lets the cgroup's children have every controller that it has itself (v2).
+func enableAll(folder string) error {
+	controllers, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
+	if err != nil {
+		return fmt.Errorf("cgroup v2: %w", err)
+	}
 	var enable []string
 	for _, controller := range strings.Fields(string(controllers)) {
 		enable = append(enable, "+"+controller)
@@ -38,7 +45,7 @@ func Evacuate(root string) error {
 	if len(enable) == 0 {
 		return nil
 	}
-	control := filepath.Join(root, "cgroup.subtree_control")
+	control := filepath.Join(folder, "cgroup.subtree_control")
 	if err := os.WriteFile(control, []byte(strings.Join(enable, " ")), 0o644); err != nil {
 		return fmt.Errorf("cgroup v2: enabling %s: %w", strings.Join(enable, " "), err)
 	}

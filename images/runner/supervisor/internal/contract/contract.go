@@ -28,7 +28,9 @@ type Contract struct {
 	Version        string            `json:"version"`
 	Args           []string          `json:"args"`
 	Env            []string          `json:"env"`
-	Files          map[string]string `json:"files"` // by name, in ${run}
+	Files          map[string]string `json:"files"`    // by name, in ${run}
+	Defaults       map[string]string `json:"defaults"` // what the owner may replace in those of Files
+	Capabilities   []string          `json:"capabilities"`
 	Protocol       string            `json:"protocol"`
 	StopSignal     string            `json:"stopSignal"`
 	StartTimeoutMs int64             `json:"startTimeoutMs"`
@@ -69,11 +71,15 @@ func (c Contract) Signal() syscall.Signal { return unix.SignalNum(c.StopSignal) 
 var (
 	kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	// semver.org's own expression, without build metadata: "+" can stand in no container id.
-	versionPattern = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?$`)
-	linePattern    = regexp.MustCompile(`^[0-9a-z]+(\.[0-9a-z]+)*$`)
-	filePattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	namePattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	versionPattern    = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-((0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?$`)
+	linePattern       = regexp.MustCompile(`^[0-9a-z]+(\.[0-9a-z]+)*$`)
+	filePattern       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	capabilityPattern = regexp.MustCompile(`^CAP_[A-Z_]+$`)
+	namePattern       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// ownNames are in ${run} already: the runner's.
+var ownNames = []string{"engine.sock", "rootfs", "hosts", "resolv.conf"}
 
 const longestTimeoutMs = 24 * 60 * 60 * 1000
 
@@ -137,11 +143,27 @@ func (c Contract) validateCommand() error {
 		return errors.New("field \"files\" is missing")
 	}
 	for name := range c.Files {
-		if !filePattern.MatchString(name) || name == "engine.sock" || name == "rootfs" {
+		if !filePattern.MatchString(name) || slices.Contains(ownNames, name) {
 			return fmt.Errorf("field \"files\": %q is not a plain file name", name)
 		}
 	}
-	contents := slices.Collect(maps.Values(c.Files))
+	if c.Defaults == nil {
+		return errors.New("field \"defaults\" is missing")
+	}
+	for name := range c.Defaults {
+		if _, found := c.Files[name]; !found || !strings.HasSuffix(name, ".toml") {
+			return fmt.Errorf("field \"defaults\": %q is not a .toml file of \"files\"", name)
+		}
+	}
+	if c.Capabilities == nil {
+		return errors.New("field \"capabilities\" is missing")
+	}
+	for _, name := range c.Capabilities {
+		if !capabilityPattern.MatchString(name) {
+			return fmt.Errorf("field \"capabilities\": %q is not a capability such as CAP_SYS_ADMIN", name)
+		}
+	}
+	contents := append(slices.Collect(maps.Values(c.Files)), slices.Collect(maps.Values(c.Defaults))...)
 	for field, texts := range map[string][]string{"args": c.Args, "env": c.Env, "files": contents} {
 		for _, text := range texts {
 			if strings.ContainsRune(text, 0) {

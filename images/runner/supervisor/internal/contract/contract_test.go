@@ -12,7 +12,8 @@ import (
 
 const good = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "stateLine": "0.34",
 	"args": ["/opt/bedplate/engines/buildkit/0.34.2/bin/buildkitd", "--addr", "unix://${socket}", "--root=${state}"],
-	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "files": {"buildkitd.toml": "root = ${state}"}, "protocol": "grpc", "stopSignal": "SIGTERM",
+	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "files": {"buildkitd.toml": "root = ${state}"},
+	"defaults": {"buildkitd.toml": "most = ${cacheBytes}, ${freeBytes}"}, "capabilities": ["CAP_SYS_ADMIN"], "protocol": "grpc", "stopSignal": "SIGTERM",
 	"startTimeoutMs": 60000, "stopTimeoutMs": 30000}`
 
 func TestDecode(t *testing.T) {

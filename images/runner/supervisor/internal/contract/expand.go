@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -13,17 +14,20 @@ type Values struct {
 	ContainerdSocket string // ${containerdSocket}
 	Namespace        string // ${namespace}
 	Cgroup           string // ${cgroup}
+	CacheBytes       int64  // ${cacheBytes}
+	FreeBytes        int64  // ${freeBytes}
 }
 
 // Command is how an engine is started, with every placeholder replaced.
 type Command struct {
 	Args, Env []string
 	Files     map[string]string // by name, in ${run}
+	Defaults  map[string]string // what the owner may replace in them
 }
 
 // Command replaces every placeholder.
 func (c Contract) Command(values Values) (Command, error) {
-	command := Command{Files: map[string]string{}}
+	command := Command{Files: map[string]string{}, Defaults: map[string]string{}}
 	var err error
 	if command.Args, err = expandAll(c.Args, values); err != nil {
 		return Command{}, err
@@ -33,6 +37,11 @@ func (c Contract) Command(values Values) (Command, error) {
 	}
 	for name, content := range c.Files {
 		if command.Files[name], err = expand(content, values); err != nil {
+			return Command{}, err
+		}
+	}
+	for name, content := range c.Defaults {
+		if command.Defaults[name], err = expand(content, values); err != nil {
 			return Command{}, err
 		}
 	}
@@ -87,6 +96,10 @@ func (v Values) get(name string) (string, error) {
 		return v.Namespace, nil
 	case "cgroup":
 		return v.Cgroup, nil
+	case "cacheBytes":
+		return strconv.FormatInt(v.CacheBytes, 10), nil
+	case "freeBytes":
+		return strconv.FormatInt(v.FreeBytes, 10), nil
 	}
-	return "", fmt.Errorf("${%s} is not a placeholder (known are socket, state, run, containerdSocket, namespace, cgroup)", name)
+	return "", fmt.Errorf("${%s} is not a placeholder (known are socket, state, run, containerdSocket, namespace, cgroup, cacheBytes, freeBytes)", name)
 }

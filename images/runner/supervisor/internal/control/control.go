@@ -45,6 +45,9 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/engines/{kind}/{version}/stop", s.whenReady(s.stop)},
 		{"GET", "/v1/lines", s.whenReady(s.lines)},
 		{"DELETE", "/v1/lines/{kind}/{line}", s.whenReady(s.pruneLine)},
+		{"GET", "/v1/images", s.whenReady(s.images)},
+		{"DELETE", "/v1/images/{kind}/{version}", s.whenReady(s.pruneImage)},
+		{"GET", "/v1/disk", s.whenReady(s.disk)},
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/engine"
 	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/fleet"
+	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/layout/layouttest"
 	"bedplate.dev/runner/supervisor/internal/metrics"
 	"bedplate.dev/runner/supervisor/internal/paths"
@@ -43,7 +44,7 @@ func (broken) Start(context.Context, bool) (engine.Process, error) {
 
 func engineJSON(version string) string {
 	return strings.ReplaceAll(`{"schemaVersion": 1, "kind": "buildkit", "version": "VERSION",
-		"args": ["/bin/x"], "env": [], "files": {}, "stateLine": "1", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
+		"args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "capabilities": [], "stateLine": "1", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
 		"VERSION", version)
 }
 
@@ -60,7 +61,7 @@ func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
 	}
 	engines, err := fleet.Open(fleet.Options{
 		Paths: at, Default: "buildkit/0.34.2", Settings: settings.Settings{SocketMode: 0o600, IdleTimeout: time.Hour},
-		Starter: func(catalog.Entry) engine.Starter { return broken{} }, Disk: disk{at}, Log: slog.New(slog.DiscardHandler),
+		Starter: func(catalog.Entry) engine.Starter { return broken{} }, Disk: disk{at}, Account: &gc.Account{Path: at.Engines}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,14 @@ func (d disk) LineUse(_ context.Context, kind, line string) (int64, time.Time, e
 
 func (d disk) RemoveLine(_ context.Context, kind, line string) error {
 	return os.RemoveAll(filepath.Join(d.at.EngineState, kind, line))
+}
+
+func (d disk) Images(context.Context) ([]fleet.Image, error) {
+	return []fleet.Image{{Kind: "buildkit", Version: "0.29.0", Bytes: 7}, {Kind: "buildkit", Version: "0.13.2", Bytes: 8}}, nil
+}
+
+func (d disk) RemoveImage(_ context.Context, _, version string) (bool, error) {
+	return version == "0.13.2", nil
 }
 
 func call(t *testing.T, s *Server, method, path string, into any) int {
@@ -319,5 +328,34 @@ func TestStop(t *testing.T) {
 		if code := call(t, s, method, path, &got); code != http.StatusNotFound || got.Error.Code != "not_found" || got.Error.Message == "" {
 			t.Errorf("%s %s: %d %+v", method, path, code, got)
 		}
+	}
+}
+
+func TestImages(t *testing.T) {
+	s, _, _ := runner(t)
+	var list struct {
+		Images []struct {
+			Kind, Version, LastUsedAt string
+			Bytes                     int64
+		}
+	}
+	if code := call(t, s, "GET", "/v1/images", &list); code != http.StatusOK || len(list.Images) != 2 || list.Images[0].Bytes != 7 {
+		t.Errorf("%d, %+v", code, list)
+	}
+	for path, want := range map[string]int{"buildkit/0.29.0": http.StatusOK, "buildkit/0.13.2": http.StatusConflict, "buildkit/0.1.0": http.StatusNotFound} {
+		if code := call(t, s, "DELETE", "/v1/images/"+path, &struct{}{}); code != want {
+			t.Errorf("%s: %d, want %d", path, code, want)
+		}
+	}
+}
+
+func TestDisk(t *testing.T) {
+	s, _, _ := runner(t)
+	var disk struct {
+		TotalBytes, FreeBytes, FloorBytes, BudgetBytes int64
+		Full                                           *bool
+	}
+	if code := call(t, s, "GET", "/v1/disk", &disk); code != http.StatusOK || disk.TotalBytes < disk.FreeBytes || disk.FreeBytes == 0 || disk.Full == nil {
+		t.Errorf("%d, %+v", code, disk)
 	}
 }

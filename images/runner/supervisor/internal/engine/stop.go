@@ -43,6 +43,17 @@ func (e *Engine) Stop(ctx context.Context) error {
 	}
 }
 
+// StopIfIdle stops an engine that runs without connections, and does not wait for its end.
+func (e *Engine) StopIfIdle(reason string) {
+	e.mu.Lock()
+	if e.state != Running || len(e.conns) > 0 {
+		e.mu.Unlock()
+		return
+	}
+	e.Log.Info("engine stopping", "reason", reason)
+	e.stop("")
+}
+
 // Close stops the engine for good: connections are refused from now on.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/disk"
 	"bedplate.dev/runner/supervisor/internal/engine"
+	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/line"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
@@ -27,6 +29,9 @@ type Options struct {
 	Default  string // runner.json's, "<kind>/<version>"
 	Starter  func(catalog.Entry) engine.Starter
 	Disk     Disk
+	Account  *gc.Account
+	Reserve  disk.Reserve
+	Removed  func(gc.Thing)                                           // told of what a limit has removed; nil for nobody
 	Started  func(entry catalog.Entry, took time.Duration, err error) // told of each start; nil for nobody
 	Settled  func() <-chan struct{}                                   // engine.Options'
 	Log      *slog.Logger
@@ -43,6 +48,9 @@ type Fleet struct {
 	members  map[string]*Member    // by "<kind>/<version>"
 	problems string                // those of the local layout that were logged last
 	closed   bool
+	full     bool
+
+	sweeping sync.Mutex
 }
 
 // Member is one known engine.
@@ -131,7 +139,7 @@ func (f *Fleet) add(entry catalog.Entry) error {
 		Entry: entry,
 		Engine: engine.New(engine.Options{
 			Name: entry.Name(), Starter: f.options.Starter(entry), GRPC: entry.Protocol == "grpc",
-			IdleTimeout: f.options.Settings.IdleTimeout, Line: f.line(entry), LineWait: f.options.Settings.LineWait,
+			IdleTimeout: f.options.Settings.Engine(entry.Kind, entry.Version).IdleTimeout, Line: f.line(entry), LineWait: f.options.Settings.LineWait,
 			Ephemeral: f.options.Settings.Ephemeral, Settled: f.options.Settled, Log: log,
 			Started: func(took time.Duration, err error) {
 				if f.options.Started != nil {

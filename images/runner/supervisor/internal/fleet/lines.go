@@ -14,10 +14,13 @@ import (
 	"bedplate.dev/runner/supervisor/internal/line"
 )
 
-// Disk is what has the state lines.
+// Disk is what has the state lines and engine images.
 type Disk interface {
 	LineUse(ctx context.Context, kind, line string) (bytes int64, lastUsed time.Time, err error)
 	RemoveLine(ctx context.Context, kind, line string) error
+	Images(ctx context.Context) ([]Image, error)
+	// RemoveImage does nothing but tell so when the image is in use.
+	RemoveImage(ctx context.Context, kind, version string) (used bool, err error)
 }
 
 // Line is one state line.

@@ -20,6 +20,9 @@ var (
 	conns   = prometheus.NewDesc("bedplate_engine_connections", "Clients' open connections, those that wait too.", []string{"kind", "version"}, nil)
 	bytes   = prometheus.NewDesc("bedplate_state_line_bytes", "What a state line has on disk.", []string{"kind", "line"}, nil)
 	waiting = prometheus.NewDesc("bedplate_state_line_waiting", "Engines that wait for a state line.", []string{"kind", "line"}, nil)
+	free    = prometheus.NewDesc("bedplate_disk_free_bytes", "What the runner's file system has free.", nil, nil)
+	floor   = prometheus.NewDesc("bedplate_disk_floor_bytes", "What it is to have free.", nil, nil)
+	budget  = prometheus.NewDesc("bedplate_disk_budget_bytes", "What state lines and engine images may take together.", nil, nil)
 	resets  = prometheus.NewDesc("bedplate_containerd_restarts_total", "How often containerd was started again.", nil, nil)
 )
 
@@ -27,6 +30,7 @@ var (
 type Metrics struct {
 	starts  *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
+	removed *prometheus.CounterVec
 }
 
 // New makes metrics at zero.
@@ -40,7 +44,15 @@ func New() *Metrics {
 			Name: "bedplate_engine_start_seconds", Help: "From the first connection until the engine serves.",
 			Buckets: []float64{.05, .1, .2, .4, .8, 1.6, 3.2, 6.4, 12.8, 25.6, 60, 300},
 		}, labels),
+		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedplate_disk_removed_bytes_total", Help: "What limits have removed: state lines or engine images.",
+		}, []string{"what"}),
 	}
+}
+
+// Removed counts what a limit has removed.
+func (m *Metrics) Removed(what string, bytes int64) {
+	m.removed.WithLabelValues(what).Add(float64(bytes))
 }
 
 // Started counts one start.
@@ -56,7 +68,7 @@ func (m *Metrics) Started(kind, version string, took time.Duration, err error) {
 // Handler serves Prometheus' text format. engines is nil before the runner is ready: then only the process is told of.
 func (m *Metrics) Handler(engines *fleet.Fleet, restarts int) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.starts, m.seconds)
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.starts, m.seconds, m.removed)
 	if engines != nil {
 		registry.MustRegister(&reader{engines: engines, restarts: restarts})
 	}
@@ -70,7 +82,7 @@ type reader struct {
 }
 
 func (r *reader) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{running, conns, bytes, waiting, resets} {
+	for _, desc := range []*prometheus.Desc{running, conns, bytes, waiting, resets, free, floor, budget} {
 		out <- desc
 	}
 }
@@ -91,6 +103,14 @@ func (r *reader) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
+	disk, err := r.engines.Disk()
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(free, err)
+	} else {
+		gauge(free, float64(disk.Free))
+		gauge(floor, float64(disk.FloorBytes))
+		gauge(budget, float64(disk.BudgetBytes))
+	}
 	lines, err := r.engines.Lines(ctx)
 	if err != nil {
 		out <- prometheus.NewInvalidMetric(bytes, err)

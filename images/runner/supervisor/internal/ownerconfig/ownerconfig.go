@@ -16,15 +16,15 @@ import (
 )
 
 // Apply merges <folder>/<kind>/<name> and then <folder>/<kind>/<version>/<name> into each of the contract's files whose name ends in
-// .toml. A table is merged with a table; any other value takes the place of the one before it. What the contract itself sets is the
+// .toml, after its defaults. A table is merged with a table; any other value takes the place of the one before it. What the contract itself sets is the
 // runner's to set: another value for it is an error that names the file and the key.
-func Apply(folder, kind, version string, files map[string]string) (map[string]string, error) {
+func Apply(folder, kind, version string, files, defaults map[string]string) (map[string]string, error) {
 	applied := maps.Clone(files)
 	for name, own := range files {
 		if !strings.HasSuffix(name, ".toml") {
 			continue
 		}
-		merged, err := applyOne([]string{filepath.Join(folder, kind, name), filepath.Join(folder, kind, version, name)}, own)
+		merged, err := applyOne([]string{filepath.Join(folder, kind, name), filepath.Join(folder, kind, version, name)}, own, defaults[name])
 		if err != nil {
 			return nil, err
 		}
@@ -33,8 +33,11 @@ func Apply(folder, kind, version string, files map[string]string) (map[string]st
 	return applied, nil
 }
 
-func applyOne(paths []string, own string) (string, error) {
-	wanted := map[string]any{}
+func applyOne(paths []string, own, defaults string) (string, error) {
+	wanted, err := parseOwn(defaults)
+	if err != nil {
+		return "", err
+	}
 	var read []string
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
@@ -51,12 +54,12 @@ func applyOne(paths []string, own string) (string, error) {
 		merge(wanted, piece)
 		read = append(read, path)
 	}
-	if len(read) == 0 {
+	if len(read) == 0 && defaults == "" {
 		return own, nil
 	}
-	var contract map[string]any
-	if err := toml.Unmarshal([]byte(own), &contract); err != nil {
-		return "", fmt.Errorf("the engine's own file: %w", describe(err))
+	contract, err := parseOwn(own)
+	if err != nil {
+		return "", err
 	}
 	if key := conflict("", wanted, contract); key != "" {
 		return "", fmt.Errorf("%s: %s is the runner's to set: leave it out", strings.Join(read, ", "), key)
@@ -64,6 +67,14 @@ func applyOne(paths []string, own string) (string, error) {
 	merge(wanted, contract)
 	text, err := toml.Marshal(wanted)
 	return string(text), err
+}
+
+func parseOwn(text string) (map[string]any, error) {
+	parsed := map[string]any{}
+	if err := toml.Unmarshal([]byte(text), &parsed); err != nil {
+		return nil, fmt.Errorf("the engine's own file: %w", describe(err))
+	}
+	return parsed, nil
 }
 
 // describe makes a parser's error say where it is.

@@ -23,7 +23,7 @@ func write(t *testing.T, folder, path, text string) {
 }
 
 func apply(folder string) (map[string]string, error) {
-	return Apply(folder, "buildkit", "0.34.2", map[string]string{"buildkitd.toml": own, "note": "as it is"})
+	return Apply(folder, "buildkit", "0.34.2", map[string]string{"buildkitd.toml": own, "note": "as it is"}, nil)
 }
 
 func TestWithoutFilesNothingChanges(t *testing.T) {
@@ -105,4 +105,25 @@ func FuzzApply(f *testing.F) {
 			t.Errorf("%q gave %q, %v", text, got["buildkitd.toml"], err)
 		}
 	})
+}
+
+func TestDefaultsAreTheOwnersToReplace(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.MkdirAll(folder+"/buildkit", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"buildkitd.toml": "[worker]\nparent = 'x'\n"}
+	defaults := map[string]string{"buildkitd.toml": "[worker]\nmost = '5'\nleast = '1'\n"}
+	for owner, want := range map[string]string{
+		"":                       "[worker]\nleast = '1'\nmost = '5'\nparent = 'x'\n",
+		"[worker]\nmost = '9'\n": "[worker]\nleast = '1'\nmost = '9'\nparent = 'x'\n",
+	} {
+		if err := os.WriteFile(folder+"/buildkit/buildkitd.toml", []byte(owner), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Apply(folder, "buildkit", "0.34.2", files, defaults)
+		if err != nil || got["buildkitd.toml"] != want {
+			t.Errorf("owner's %q: got %q, %v", owner, got["buildkitd.toml"], err)
+		}
+	}
 }

@@ -15,6 +15,7 @@ type Paths struct {
 	Control     string // the control API's socket
 	State       string // the volume
 	Lock        string
+	Reserve     string // a file that takes space for when the disk is full
 	Local       string // OCI layout of engine images
 	Logs        string
 	EngineState string // each engine's ${state}, <kind>/<version>/
@@ -42,6 +43,7 @@ func At(root string) Paths {
 		Control:     at("/run/bedplate/control.sock"),
 		State:       at("/var/lib/bedplate"),
 		Lock:        at("/var/lib/bedplate/lock"),
+		Reserve:     at("/var/lib/bedplate/reserve"),
 		Local:       at("/var/lib/bedplate/local"),
 		Logs:        at("/var/lib/bedplate/log"),
 		EngineState: at("/var/lib/bedplate/engines"),

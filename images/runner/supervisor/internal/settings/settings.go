@@ -2,6 +2,7 @@
 package settings
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +31,11 @@ type Settings struct {
 	HostRun     string        // where the host sees /run/bedplate; "" when it does not say
 	TLSListen   string        // host:port of the network port; "" for none
 	TLSSuffix   string        // of the TLS server names that mean an engine
+	Disk        Disk
+	DNS         DNS
+	ExtraHosts  string // lines of hosts(5) for engines
+
+	engines map[string]Engine // by "<kind>" and "<kind>/<version>"
 }
 
 type file struct {
@@ -43,6 +49,11 @@ type file struct {
 	Env           map[string]string `json:"env"`
 	TLSListen     string            `json:"tlsListen"`
 	TLSSuffix     string            `json:"tlsSuffix"`
+	Disk          json.RawMessage   `json:"disk"`
+	DNS           json.RawMessage   `json:"dns"`
+	ExtraHosts    map[string]string `json:"extraHosts"`
+
+	Engines map[string]json.RawMessage `json:"engines"`
 }
 
 // Load reads the settings at path; a file that is not there means the defaults. Errors name the file and the field.
@@ -88,9 +99,19 @@ func (f file) validate() (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("field \"socketMode\": %w", err)
 	}
-	for field, ms := range map[string]int64{"idleTimeoutMs": f.IdleTimeoutMs, "drainMs": f.DrainMs, "lineWaitMs": f.LineWaitMs} {
-		if ms < 0 || ms > math.MaxInt64/int64(time.Millisecond) {
-			return Settings{}, fmt.Errorf("field %q: %d is out of range", field, ms)
+	settings := Settings{
+		SocketGID: int(f.SocketGID), SocketMode: fs.FileMode(mode), Ephemeral: f.LineConflict == "ephemeral", Env: environment(f.Env),
+		HostRun: f.HostRun, TLSListen: f.TLSListen, TLSSuffix: f.TLSSuffix,
+	}
+	for _, wanted := range []struct {
+		field string
+		ms    int64
+		into  *time.Duration
+	}{
+		{"idleTimeoutMs", f.IdleTimeoutMs, &settings.IdleTimeout}, {"drainMs", f.DrainMs, &settings.Drain}, {"lineWaitMs", f.LineWaitMs, &settings.LineWait},
+	} {
+		if *wanted.into, err = milliseconds(wanted.field, wanted.ms); err != nil {
+			return Settings{}, err
 		}
 	}
 	if f.LineConflict != "wait" && f.LineConflict != "ephemeral" {
@@ -107,16 +128,17 @@ func (f file) validate() (Settings, error) {
 	if err := f.validateTLS(); err != nil {
 		return Settings{}, err
 	}
-	return Settings{
-		SocketGID:   int(f.SocketGID),
-		SocketMode:  fs.FileMode(mode),
-		IdleTimeout: time.Duration(f.IdleTimeoutMs) * time.Millisecond,
-		Drain:       time.Duration(f.DrainMs) * time.Millisecond,
-		LineWait:    time.Duration(f.LineWaitMs) * time.Millisecond,
-		Ephemeral:   f.LineConflict == "ephemeral",
-		Env:         environment(f.Env),
-		HostRun:     f.HostRun,
-		TLSListen:   f.TLSListen,
-		TLSSuffix:   f.TLSSuffix,
-	}, nil
+	if settings.engines, err = f.validateEngines(); err != nil {
+		return Settings{}, err
+	}
+	if settings.Disk, err = validateDisk(f.Disk); err != nil {
+		return Settings{}, err
+	}
+	if settings.DNS, err = validateDNS(f.DNS); err != nil {
+		return Settings{}, err
+	}
+	if settings.ExtraHosts, err = hosts(f.ExtraHosts); err != nil {
+		return Settings{}, err
+	}
+	return settings, nil
 }

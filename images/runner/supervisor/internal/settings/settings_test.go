@@ -18,6 +18,15 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+var month = 30 * 24 * time.Hour
+
+// with gives the defaults of what the owner has not named.
+func with(s Settings) Settings {
+	s.engines = map[string]Engine{}
+	s.Disk = Disk{FreeBytes: -1, LineMaxAge: month, ImageMaxAge: month}
+	return s
+}
+
 func TestLoad(t *testing.T) {
 	defaults := Settings{SocketMode: 0o660, IdleTimeout: 5 * time.Minute, Drain: 5 * time.Minute, LineWait: 10 * time.Minute, TLSSuffix: "bedplate"}
 	for text, want := range map[string]Settings{
@@ -33,41 +42,60 @@ func TestLoad(t *testing.T) {
 		},
 	} {
 		got, err := Load(write(t, "bedplated.json", text))
-		if err != nil || !reflect.DeepEqual(got, want) {
+		if want = with(want); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
-	if got, err := Load("/nowhere/bedplated.json"); err != nil || !reflect.DeepEqual(got, defaults) {
+	if got, err := Load("/nowhere/bedplated.json"); err != nil || !reflect.DeepEqual(got, with(defaults)) {
 		t.Errorf("no file: got %+v, %v", got, err)
 	}
 }
 
 func TestLoadNamesFileAndField(t *testing.T) {
 	for text, field := range map[string]string{
-		`{"idleTimeout": 1}`:                    "idleTimeout",
-		`{"idleTimeoutMs": "1"}`:                "idleTimeoutMs",
-		`{"idleTimeoutMs": -1}`:                 "idleTimeoutMs",
-		`{"idleTimeoutMs": 9300000000000000}`:   "idleTimeoutMs",
-		`{"socketMode": 660}`:                   "socketMode",
-		`{"socketMode": "rw-rw----"}`:           "socketMode",
-		`{"socketGid": -1}`:                     "socketGid",
-		`{"socketGid": 4294967295}`:             "socketGid",
-		`{"env": {"A B": "x"}}`:                 "env",
-		`{"env": {"A": 1}}`:                     "env",
-		`{"drainMs": -1}`:                       "drainMs",
-		`{"lineWaitMs": -1}`:                    "lineWaitMs",
-		`{"lineConflict": "kill"}`:              "lineConflict",
-		`{"hostRun": "run"}`:                    "hostRun",
-		`{"hostRun": null}`:                     "hostRun",
-		`{"tlsListen": "8443"}`:                 "tlsListen",
-		`{"tlsListen": "localhost:8443"}`:       "tlsListen",
-		`{"tlsListen": "::1:8443"}`:             "tlsListen",
-		`{"tlsListen": ":0"}`:                   "tlsListen",
-		`{"tlsListen": ":65536"}`:               "tlsListen",
-		`{"tlsSuffix": ""}`:                     "tlsSuffix",
-		`{"tlsSuffix": ".bedplate"}`:            "tlsSuffix",
-		`{"tlsSuffix": "Example.org"}`:          "tlsSuffix",
-		`{"socketGid": 1.5, "hostRun": "/run"}`: "socketGid",
+		`{"idleTimeout": 1}`:                                            "idleTimeout",
+		`{"idleTimeoutMs": "1"}`:                                        "idleTimeoutMs",
+		`{"idleTimeoutMs": -1}`:                                         "idleTimeoutMs",
+		`{"idleTimeoutMs": 9300000000000000}`:                           "idleTimeoutMs",
+		`{"socketMode": 660}`:                                           "socketMode",
+		`{"socketMode": "rw-rw----"}`:                                   "socketMode",
+		`{"socketGid": -1}`:                                             "socketGid",
+		`{"socketGid": 4294967295}`:                                     "socketGid",
+		`{"env": {"A B": "x"}}`:                                         "env",
+		`{"env": {"A": 1}}`:                                             "env",
+		`{"drainMs": -1}`:                                               "drainMs",
+		`{"lineWaitMs": -1}`:                                            "lineWaitMs",
+		`{"lineConflict": "kill"}`:                                      "lineConflict",
+		`{"engines": {"Buildkit": {}}}`:                                 "engines",
+		`{"engines": {"buildkit": {"cpu": 1}}}`:                         "cpu",
+		`{"engines": {"buildkit": {"cpus": 0.001}}}`:                    "cpus",
+		`{"engines": {"buildkit": {"memoryBytes": 4096}}}`:              "memoryBytes",
+		`{"engines": {"buildkit/0.1.0": {"pids": -1}}}`:                 "pids",
+		`{"engines": {"buildkit": {"idleTimeoutMs": -1}}}`:              "idleTimeoutMs",
+		`{"engines": {"buildkit": {"addCapabilities": ["SYS_ADMIN"]}}}`: "addCapabilities",
+		`{"disk": {"freeBytes": -2}}`:                                   "freeBytes",
+		`{"disk": {"budgetBytes": -2}}`:                                 "budgetBytes",
+		`{"disk": {"lineMaxAge": 2}}`:                                   "lineMaxAge",
+		`{"disk": {"imageMaxAgeMs": -2}}`:                               "imageMaxAgeMs",
+		`{"disk": {"pinned": ["a b"]}}`:                                 "pinned",
+		`{"disk": []}`:                                                  "disk",
+		`{"dns": {"nameservers": ["dns.example.org"]}}`:                 "nameservers",
+		`{"dns": {"nameservers": ["::1"], "search": ["a b"]}}`:          "search",
+		`{"dns": {"nameservers": ["::1"], "options": ["a\nb"]}}`:        "options",
+		`{"dns": {"search": ["example.org"]}}`:                          "nameservers",
+		`{"extraHosts": {"a b": "::1"}}`:                                "extraHosts",
+		`{"extraHosts": {"a": "b"}}`:                                    "extraHosts",
+		`{"hostRun": "run"}`:                                            "hostRun",
+		`{"hostRun": null}`:                                             "hostRun",
+		`{"tlsListen": "8443"}`:                                         "tlsListen",
+		`{"tlsListen": "localhost:8443"}`:                               "tlsListen",
+		`{"tlsListen": "::1:8443"}`:                                     "tlsListen",
+		`{"tlsListen": ":0"}`:                                           "tlsListen",
+		`{"tlsListen": ":65536"}`:                                       "tlsListen",
+		`{"tlsSuffix": ""}`:                                             "tlsSuffix",
+		`{"tlsSuffix": ".bedplate"}`:                                    "tlsSuffix",
+		`{"tlsSuffix": "Example.org"}`:                                  "tlsSuffix",
+		`{"socketGid": 1.5, "hostRun": "/run"}`:                         "socketGid",
 	} {
 		path := write(t, "bedplated.json", text)
 		_, err := Load(path)
@@ -95,5 +123,47 @@ func TestLoadRunner(t *testing.T) {
 		if _, err := LoadRunner(write(t, "runner.json", text)); err == nil {
 			t.Errorf("%s: no error", text)
 		}
+	}
+}
+
+func TestEngines(t *testing.T) {
+	s, err := Load(write(t, "bedplated.json", `{"idleTimeoutMs": 1000, "engines": {
+		"buildkit/0.13.2": {"pids": 99, "idleTimeoutMs": 0},
+		"buildkit": {"cpus": 1.5, "memoryBytes": 536870912, "pids": 50, "addCapabilities": ["CAP_SYS_PTRACE"]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kind := Engine{IdleTimeout: time.Second, CPUs: 1.5, MemoryBytes: 512 << 20, PIDs: 50, Capabilities: []string{"CAP_SYS_PTRACE"}}
+	version := kind
+	version.IdleTimeout, version.PIDs = 0, 99
+	for name, want := range map[string]Engine{"buildkit/0.13.2": version, "buildkit/0.34.2": kind, "docker/29.0.0": {IdleTimeout: time.Second}} {
+		if got := s.Engine(strings.Split(name, "/")[0], strings.Split(name, "/")[1]); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestDiskFloor(t *testing.T) {
+	for total, want := range map[int64]int64{1 << 30: 128 << 20, 100 << 30: 2 << 30, 10 << 40: 5 << 30} {
+		if got := (Disk{FreeBytes: -1}).FloorBytes(total); got != want {
+			t.Errorf("of %d: got %d, want %d", total, got, want)
+		}
+	}
+	if got := (Disk{FreeBytes: 7}).FloorBytes(1 << 40); got != 7 {
+		t.Errorf("the owner's 7: got %d", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	s, err := Load(write(t, "bedplated.json", `{"extraHosts": {"b.example.org": "10.0.0.2", "a": "fd00::1"},
+		"dns": {"nameservers": ["10.0.0.53", "fd00::53"], "search": ["example.org"], "options": ["ndots:1"]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "fd00::1 a\n10.0.0.2 b.example.org\n"; s.ExtraHosts != want {
+		t.Errorf("hosts %q", s.ExtraHosts)
+	}
+	if want := "nameserver 10.0.0.53\nnameserver fd00::53\nsearch example.org\noptions ndots:1\n"; s.DNS.ResolvConf() != want {
+		t.Errorf("resolv.conf %q", s.DNS.ResolvConf())
 	}
 }

@@ -14,8 +14,10 @@ import (
 	"bedplate.dev/runner/supervisor/internal/cgroup"
 	"bedplate.dev/runner/supervisor/internal/containerd"
 	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/mounts"
 	"bedplate.dev/runner/supervisor/internal/paths"
+	"bedplate.dev/runner/supervisor/internal/settings"
 	"github.com/containerd/errdefs"
 )
 
@@ -32,12 +34,15 @@ const (
 type Host struct {
 	Paths     paths.Paths
 	Daemon    *containerd.Daemon
-	Env       []string // the owner's, NAME=value, before the contract's own
+	Owner     settings.Settings
+	Account   *gc.Account
 	BasePaths []string // runner.json's: what a baked engine sees of the runner's root
 	Log       *slog.Logger
 
 	mu     sync.Mutex
 	active map[*process]bool
+
+	unpacking sync.RWMutex // images are removed while no engine is on its way from image to container
 }
 
 // place is where one engine's things are.
@@ -45,8 +50,8 @@ type place struct {
 	state, tmp, run, rootfs, socket, log string
 	namespace                            string // containerd's, of what the engine runs: its state line's
 	temporary                            bool   // state and namespace end with the engine
-	cgroup                               string // of the engine itself
-	workCgroup                           string // of what it runs
+	cgroup                               string // of the engine with what it runs
+	engineCgroup, workCgroup             string // of each
 }
 
 // temporaryMark is in the name of every temporary line and, since no contract's line has a dash, in no other's.
@@ -59,17 +64,18 @@ func (h *Host) place(c contract.Contract, temporary bool) place {
 	}
 	state := filepath.Join(h.Paths.EngineState, c.Kind, line)
 	run := filepath.Join(h.Paths.EngineRun, c.Kind, c.Version)
+	group := "/bedplate-engines/" + c.ID()
 	return place{
-		state:      state,
-		namespace:  c.Kind + "-" + line,
-		temporary:  temporary,
-		tmp:        filepath.Join(state, "tmp"),
-		run:        run,
-		rootfs:     filepath.Join(run, "rootfs"),
-		socket:     filepath.Join(run, "engine.sock"),
-		log:        filepath.Join(h.Paths.Logs, c.ID()+".log"),
-		cgroup:     "/bedplate-engines/" + c.ID(),
-		workCgroup: "/" + c.ID(),
+		state:     state,
+		namespace: c.Kind + "-" + line,
+		temporary: temporary,
+		tmp:       filepath.Join(state, "tmp"),
+		run:       run,
+		rootfs:    filepath.Join(run, "rootfs"),
+		socket:    filepath.Join(run, "engine.sock"),
+		log:       filepath.Join(h.Paths.Logs, c.ID()+".log"),
+
+		cgroup: group, engineCgroup: group + "/engine", workCgroup: group + "/work",
 	}
 }
 
@@ -102,7 +108,6 @@ func (h *Host) clear(ctx context.Context, entry catalog.Entry, at place) (exit *
 	err = errors.Join(
 		err,
 		cgroup.KillAndRemove(h.Paths.Cgroup, at.cgroup, cgroupTimeout),
-		cgroup.KillAndRemove(h.Paths.Cgroup, at.workCgroup, cgroupTimeout),
 		mounts.DetachBelow(at.state),
 		mounts.EmptyBelow(at.tmp),
 		mounts.EmptyBelow(at.run),

@@ -1,19 +1,75 @@
 package sibling
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/fleet"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const snapshotter = "overlayfs"
+
+const imagePrefix = "bedplate.local/"
+
+func imageName(kind, version string) string { return imagePrefix + kind + ":" + version }
+
+// Images lists the unpacked engine images. A start brings its image's time up to date; a layer that two have counts for both.
+func (h *Host) Images(ctx context.Context) ([]fleet.Image, error) {
+	ctx = namespaces.WithNamespace(ctx, Namespace)
+	daemon := h.Daemon.Client()
+	records, err := daemon.ImageService().List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing images: %w", err)
+	}
+	list := []fleet.Image{}
+	for _, record := range records {
+		kind, version, found := strings.Cut(strings.TrimPrefix(record.Name, imagePrefix), ":")
+		if !found || !strings.HasPrefix(record.Name, imagePrefix) {
+			continue
+		}
+		bytes, err := client.NewImage(daemon, record).Usage(ctx, client.WithSnapshotUsage())
+		if err != nil && !errdefs.IsNotFound(err) {
+			return nil, fmt.Errorf("image %s: %w", record.Name, err)
+		}
+		list = append(list, fleet.Image{Kind: kind, Version: version, Bytes: bytes, LastUsed: record.UpdatedAt})
+	}
+	slices.SortFunc(list, func(a, b fleet.Image) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Version, b.Version))
+	})
+	return list, nil
+}
+
+// RemoveImage removes an engine's image with its blobs and snapshots, unless the engine has a container.
+func (h *Host) RemoveImage(ctx context.Context, kind, version string) (used bool, err error) {
+	h.unpacking.Lock()
+	defer h.unpacking.Unlock()
+	ctx = namespaces.WithNamespace(ctx, Namespace)
+	daemon := h.Daemon.Client()
+	_, err = daemon.ContainerService().Get(ctx, contract.Contract{Kind: kind, Version: version}.ID())
+	if err == nil {
+		return true, nil
+	}
+	if !errdefs.IsNotFound(err) {
+		return false, err
+	}
+	err = daemon.ImageService().Delete(ctx, imageName(kind, version), images.SynchronousDelete())
+	if errdefs.IsNotFound(err) {
+		err = nil
+	}
+	return false, err
+}
 
 // importImage brings a local engine's image into containerd and unpacks it; what is there already is not done again.
 // A blob that is not what its descriptor says gives an error that names the file.
@@ -38,7 +94,7 @@ func (h *Host) importImage(ctx context.Context, entry catalog.Entry) (client.Ima
 	if err := referTo(ctx, daemon.ContentStore(), image.Manifest, image.Config, image.Layers); err != nil {
 		return nil, err
 	}
-	record := images.Image{Name: "bedplate.local/" + entry.Kind + ":" + entry.Version, Target: image.Manifest}
+	record := images.Image{Name: imageName(entry.Kind, entry.Version), Target: image.Manifest}
 	stored, err := daemon.ImageService().Create(ctx, record)
 	if errdefs.IsAlreadyExists(err) {
 		stored, err = daemon.ImageService().Update(ctx, record)

@@ -44,3 +44,29 @@ func prepareRoot(rootfs string, basePaths []string) error {
 	}
 	return nil
 }
+
+// writeNames gives the files that an engine finds hosts by: the runner's own, or ones with what the owner wants.
+func (h *Host) writeNames(at place) (names, error) {
+	hosts, err := ownOr(filepath.Join(at.run, "hosts"), "/etc/hosts", h.Owner.ExtraHosts)
+	if err != nil {
+		return names{}, err
+	}
+	if conf := h.Owner.DNS.ResolvConf(); conf != "" {
+		path := filepath.Join(at.run, "resolv.conf")
+		return names{hosts: hosts, resolvConf: path}, os.WriteFile(path, []byte(conf), 0o644)
+	}
+	resolvConf, err := ownOr(filepath.Join(at.run, "resolv.conf"), "/etc/resolv.conf", "")
+	return names{hosts: hosts, resolvConf: resolvConf}, err
+}
+
+// ownOr gives the runner's own file when there is nothing to add, else one at path that has both.
+func ownOr(path, own, added string) (string, error) {
+	text, err := os.ReadFile(own)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err == nil && added == "" {
+		return own, nil
+	}
+	return path, os.WriteFile(path, []byte(string(text)+added), 0o644)
+}

@@ -4,16 +4,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/contract"
 	"github.com/containerd/containerd/v2/pkg/cap"
-	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // command is how the entry's engine is started here.
 func (h *Host) command(entry catalog.Entry, at place) (contract.Command, error) {
+	cache, free, err := h.Account.Share(!exists(at.state))
+	if err != nil {
+		return contract.Command{}, err
+	}
 	return entry.Command(contract.Values{
 		Socket:           at.socket,
 		State:            at.state,
@@ -21,25 +25,38 @@ func (h *Host) command(entry catalog.Entry, at place) (contract.Command, error) 
 		ContainerdSocket: h.Paths.ContainerdSocket,
 		Namespace:        at.namespace,
 		Cgroup:           at.workCgroup,
+		CacheBytes:       cache,
+		FreeBytes:        free,
 	})
 }
 
-// spec gives the engine's OCI runtime spec: as privileged as the runner, and no more. Its root is the task's "rootfs".
-func (h *Host) spec(entry catalog.Entry, at place, command contract.Command) (*specs.Spec, error) {
-	// Never "all": what the host's bounding set lacks, runc cannot give.
-	capabilities, err := cap.Current()
+// capabilities are those that the start contract lists and the owner adds, as far as the runner has them: what its bounding set
+// lacks, runc cannot give.
+func (h *Host) capabilities(entry catalog.Entry) ([]string, error) {
+	current, err := cap.Current()
 	if err != nil {
 		return nil, fmt.Errorf("reading the runner's capabilities: %w", err)
 	}
-	devices, err := oci.HostDevices()
+	wanted := append(slices.Clone(entry.Capabilities), h.Owner.Engine(entry.Kind, entry.Version).Capabilities...)
+	return slices.DeleteFunc(current, func(name string) bool { return !slices.Contains(wanted, name) }), nil
+}
+
+// names are the files that an engine finds hosts by.
+type names struct {
+	hosts, resolvConf string // sources of the mounts
+}
+
+// spec gives the engine's OCI runtime spec. Its root is the task's "rootfs".
+func (h *Host) spec(entry catalog.Entry, at place, command contract.Command, names names) (*specs.Spec, error) {
+	capabilities, err := h.capabilities(entry)
 	if err != nil {
-		return nil, fmt.Errorf("listing the runner's devices: %w", err)
+		return nil, err
 	}
 	return &specs.Spec{
 		Version: specs.Version,
 		Process: &specs.Process{
 			Args: command.Args,
-			Env:  append(append(h.Env, command.Env...), "TMPDIR="+at.tmp),
+			Env:  append(append(slices.Clone(h.Owner.Env), command.Env...), "TMPDIR="+at.tmp),
 			Cwd:  "/",
 			Capabilities: &specs.LinuxCapabilities{
 				Bounding: capabilities, Effective: capabilities, Permitted: capabilities,
@@ -48,16 +65,16 @@ func (h *Host) spec(entry catalog.Entry, at place, command contract.Command) (*s
 		},
 		Root:     &specs.Root{Path: "rootfs", Readonly: true},
 		Hostname: entry.ID(),
-		Mounts:   h.mounts(entry, at),
+		Mounts:   h.mounts(entry, at, names),
 		Linux: &specs.Linux{
 			// No network and no cgroup namespace: the engine has the runner's.
 			Namespaces: []specs.LinuxNamespace{
 				{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
 			},
-			CgroupsPath: at.cgroup,
-			Devices:     devices,
+			CgroupsPath: at.engineCgroup,
 			Resources: &specs.LinuxResources{
-				Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}},
+				// To make nodes of any device in layers, to use those that every container has (runc adds them).
+				Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}, {Allow: true, Access: "m"}},
 			},
 			RootfsPropagation: "rshared",
 		},
@@ -66,7 +83,7 @@ func (h *Host) spec(entry catalog.Entry, at place, command contract.Command) (*s
 
 // mounts are made in this order. What is shared comes first: containerd's state folder holds this container's own root,
 // and a bind of it should not carry /proc, /dev and /sys along.
-func (h *Host) mounts(entry catalog.Entry, at place) []specs.Mount {
+func (h *Host) mounts(entry catalog.Entry, at place, names names) []specs.Mount {
 	list := []specs.Mount{{Destination: "/run", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755"}}}
 	// At the same path in and out: engines hand containerd paths that it opens in its own mount namespace.
 	for _, folder := range []string{h.Paths.ContainerdState, h.Paths.ContainerdRoot, at.state, at.run} {
@@ -91,15 +108,21 @@ func (h *Host) mounts(entry catalog.Entry, at place) []specs.Mount {
 			}
 		}
 	}
+	list = append(list, readOnlyAt("/etc/hosts", names.hosts), readOnlyAt("/etc/resolv.conf", names.resolvConf))
 	// What the owner's pieces of configuration refer to, such as an authority's certificate.
-	for _, file := range []string{"/etc/hosts", "/etc/resolv.conf", filepath.Join(h.Paths.OwnerConfig, entry.Kind)} {
-		if _, err := os.Stat(file); err == nil {
-			list = append(list, readOnly(file))
-		}
+	if folder := filepath.Join(h.Paths.OwnerConfig, entry.Kind); exists(folder) {
+		list = append(list, readOnly(folder))
 	}
 	return list
 }
 
-func readOnly(path string) specs.Mount {
-	return specs.Mount{Destination: path, Type: "bind", Source: path, Options: []string{"rbind", "rslave", "ro"}}
+func readOnly(path string) specs.Mount { return readOnlyAt(path, path) }
+
+func readOnlyAt(path, source string) specs.Mount {
+	return specs.Mount{Destination: path, Type: "bind", Source: source, Options: []string{"rbind", "rslave", "ro"}}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -9,8 +9,10 @@ import (
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/contract"
+	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/layout"
 	"bedplate.dev/runner/supervisor/internal/paths"
+	"github.com/containerd/containerd/v2/pkg/cap"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -34,7 +36,7 @@ func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := h.spec(e, at, command)
+	spec, err := h.spec(e, at, command, names{"/etc/hosts", "/etc/resolv.conf"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,17 +44,17 @@ func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 }
 
 func TestSpec(t *testing.T) {
-	h := &Host{Paths: paths.At("/")}
+	h := &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/")}
 	spec := specOf(t, h, entry(catalog.Local))
 	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34",
-		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/buildkit-0.34.2"}
+		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/bedplate-engines/buildkit-0.34.2/work"}
 	if !slices.Equal(spec.Process.Args, wantArgs) {
 		t.Errorf("args %q", spec.Process.Args)
 	}
 	if want := []string{"NS=buildkit-0.34", "TMPDIR=/var/lib/bedplate/engines/buildkit/0.34/tmp"}; !slices.Equal(spec.Process.Env, want) {
 		t.Errorf("env %q", spec.Process.Env)
 	}
-	if !spec.Root.Readonly || spec.Linux.RootfsPropagation != "rshared" || spec.Linux.CgroupsPath != "/bedplate-engines/buildkit-0.34.2" {
+	if !spec.Root.Readonly || spec.Linux.RootfsPropagation != "rshared" || spec.Linux.CgroupsPath != "/bedplate-engines/buildkit-0.34.2/engine" {
 		t.Errorf("root %+v, linux %+v", spec.Root, spec.Linux)
 	}
 	if len(spec.Process.Rlimits) > 0 || spec.Linux.Seccomp != nil || spec.Linux.MaskedPaths != nil || spec.Linux.ReadonlyPaths != nil {
@@ -63,15 +65,19 @@ func TestSpec(t *testing.T) {
 			t.Errorf("a %s namespace of its own", namespace.Type)
 		}
 	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestCapabilities(t *testing.T) {
+	current, err := cap.Current()
+	if err != nil || len(current) == 0 {
+		t.Skip("no capability to give")
 	}
-	// CAP_SYS_RESOURCE is number 24.
-	_, effective, _ := strings.Cut(string(status), "CapEff:\t")
-	has := strings.ContainsAny(effective[16-24/4-1:16-24/4], "13579bdf")
-	if slices.Contains(spec.Process.Capabilities.Bounding, "CAP_SYS_RESOURCE") != has {
-		t.Errorf("CapEff %.16s, but %v", effective, spec.Process.Capabilities.Bounding)
+	e := entry(catalog.Local)
+	e.Capabilities = []string{current[0], "CAP_OF_NO_KERNEL"}
+	h := &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/")}
+	given := specOf(t, h, e).Process.Capabilities
+	if !slices.Equal(given.Bounding, current[:1]) || !slices.Equal(given.Effective, current[:1]) || !slices.Equal(given.Permitted, current[:1]) {
+		t.Errorf("given %+v, wanted %v of %v", given, e.Capabilities, current)
 	}
 }
 
@@ -84,9 +90,9 @@ func TestMounts(t *testing.T) {
 	if err := os.Symlink("usr/bin", link); err != nil {
 		t.Fatal(err)
 	}
-	h := &Host{Paths: paths.At("/"), BasePaths: []string{file, link}}
+	h := &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/"), BasePaths: []string{file, link}}
 	find := func(e catalog.Entry, destination string) (int, *specs.Mount) {
-		list := h.mounts(e, h.place(e.Contract, false))
+		list := h.mounts(e, h.place(e.Contract, false), names{"/etc/hosts", "/etc/resolv.conf"})
 		i := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == destination })
 		if i < 0 {
 			return i, nil

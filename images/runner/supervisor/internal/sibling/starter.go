@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/cgroup"
 	"bedplate.dev/runner/supervisor/internal/engine"
 	"bedplate.dev/runner/supervisor/internal/http2wait"
 	"bedplate.dev/runner/supervisor/internal/ownerconfig"
@@ -53,11 +54,20 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := ownerconfig.Apply(s.host.Paths.OwnerConfig, s.entry.Kind, s.entry.Version, command.Files)
+	files, err := ownerconfig.Apply(s.host.Paths.OwnerConfig, s.entry.Kind, s.entry.Version, command.Files, command.Defaults)
 	if err != nil {
 		return nil, err
 	}
 	if err := prepareFolders(at, files); err != nil {
+		return nil, err
+	}
+	names, err := s.host.writeNames(at)
+	if err != nil {
+		return nil, err
+	}
+	owner := s.host.Owner.Engine(s.entry.Kind, s.entry.Version)
+	limits := cgroup.Limits{CPUs: owner.CPUs, MemoryBytes: owner.MemoryBytes, PIDs: owner.PIDs}
+	if err := cgroup.Limit(s.host.Paths.Cgroup, at.cgroup, limits); err != nil {
 		return nil, err
 	}
 	daemon := s.host.Daemon.Client()
@@ -65,13 +75,15 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 		return nil, fmt.Errorf("containerd namespace %s: %w", at.namespace, err)
 	}
 	ctx = namespaces.WithNamespace(ctx, Namespace)
-	spec, err := s.host.spec(s.entry, at, command)
+	spec, err := s.host.spec(s.entry, at, command, names)
 	if err != nil {
 		return nil, err
 	}
 	containerOptions := []client.NewContainerOpts{client.WithRuntime("io.containerd.runc.v2", nil)}
 	var taskOptions []client.NewTaskOpts
 	if s.entry.Image != nil {
+		s.host.unpacking.RLock()
+		defer s.host.unpacking.RUnlock()
 		image, err := s.host.importImage(ctx, s.entry)
 		if err != nil {
 			return nil, err
