@@ -70,6 +70,10 @@ export function controlClient(state: RunnerState) {
     async prune(kind: string, line: string): Promise<void> {
       await expectOk(socketPath, 'DELETE', `/v1/lines/${encodeURIComponent(kind)}/${encodeURIComponent(line)}`);
     },
+    /** Returns when it serves; the error says why it does not. */
+    async start(kind: string, version: string): Promise<EngineStatus> {
+      return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/start`)) as EngineStatus;
+    },
     async stop(kind: string, version: string): Promise<EngineStatus> {
       return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/stop`)) as EngineStatus;
     },
