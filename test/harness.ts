@@ -13,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type SmokeResult, smokeBuild } from '../compat-matrix/smoke/smoke.ts';
@@ -164,6 +165,38 @@ export async function smoke(
 export async function versionOver(socket: string): Promise<string> {
   const { stdout } = await tryRun(await buildctl(BAKED), ['--addr', `unix://${socket}`, 'debug', 'info']);
   return /buildkitd? .*?v?(\d+\.\d+\.\d+)/i.exec(stdout)?.[1] ?? stdout;
+}
+
+/** What the control API answered. */
+export interface ControlAnswer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Any call of the control API; of a stream of events, the first. */
+export function callControl(state: RunnerState, method: string, path: string): Promise<ControlAnswer> {
+  return new Promise((resolve, reject) => {
+    const socketPath = join(state.run, 'control.sock');
+    const req = request({ socketPath, method: method.toUpperCase(), path, agent: false }, (res) => {
+      const type = (res.headers['content-type'] ?? '').split(';')[0] ?? '';
+      let text = '';
+      const end = () => resolve({ status: res.statusCode ?? 0, type, text });
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (type === 'text/event-stream') res.destroy();
+      });
+      res.on('close', end);
+    });
+    req.on('error', reject).end();
+  });
+}
+
+/** How many starts of engines the runner's metrics have, failed ones too. */
+export async function startsOf({ state }: TestRunner): Promise<number> {
+  const { text } = await callControl(state, 'GET', '/metrics');
+  const rows = text.split('\n').filter((row) => row.startsWith('bedplate_engine_starts_total{'));
+  return rows.reduce((sum, row) => sum + Number(row.split(' ')[1]), 0);
 }
 
 /** Returns when no engine runs, and none is about to. */

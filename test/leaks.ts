@@ -21,8 +21,9 @@ type Counts = Readonly<Record<string, number>>;
 
 /** Counts everything, while no engine runs. */
 export async function census(runner: TestRunner): Promise<Census> {
-  const inContainerd = await containerdObjects(runner);
   const containerd = (await runner.engines()).runner.containerd.pid;
+  // It takes a while; the connection of the call above has been closed then.
+  const inContainerd = await containerdObjects(runner);
   const proc = `/proc/${runner.pid()}`;
   return {
     processes: processesOf(runner.state)
@@ -147,7 +148,7 @@ function lines(path: string): string[] {
   return readFileSync(path, 'utf8').trim().split('\n');
 }
 
-function countBy(names: readonly string[]): Record<string, number> {
+export function countBy(names: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const name of names.toSorted()) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
