@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { BAKED, bootRunner, ROOT, type TestRunner } from './harness.ts';
+import { BAKED, bootRunner, callControl, ROOT, type TestRunner } from './harness.ts';
 
 interface Parameter {
   readonly name: string;
@@ -27,29 +26,6 @@ beforeAll(async () => {
 });
 afterAll(() => runner.down());
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly text: string;
-}
-
-function call(method: string, path: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const socketPath = join(runner.state.run, 'control.sock');
-    const req = request({ socketPath, method: method.toUpperCase(), path, agent: false }, (res) => {
-      const type = (res.headers['content-type'] ?? '').split(';')[0] ?? '';
-      let text = '';
-      const end = () => resolve({ status: res.statusCode ?? 0, type, text });
-      res.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-        if (type === 'text/event-stream') res.destroy();
-      });
-      res.on('close', end);
-    });
-    req.on('error', reject).end();
-  });
-}
-
 /** The operation's path with its parameters' examples, or others. */
 function pathOf(path: string, operation: Operation, values: Readonly<Record<string, string>>): string {
   const query = new URLSearchParams();
@@ -70,7 +46,7 @@ async function check(operationId: string, values: Readonly<Record<string, string
   const found = operations.find((o) => o.operation.operationId === operationId);
   if (found === undefined) throw new Error(`the file has no ${operationId}`);
   const { path, method, operation } = found;
-  const answer = await call(method, pathOf(path, operation, values));
+  const answer = await callControl(runner.state, method, pathOf(path, operation, values));
   const described = operation.responses[answer.status];
   expect(described, `${operationId}: status ${answer.status} is not described: ${answer.text}`).toBeDefined();
   expect(Object.keys(described?.content ?? {})).toContain(answer.type);
@@ -110,7 +86,7 @@ test('what is not there, and what cannot be, as the OpenAPI file says', async ()
 
 test('metrics count what happened', async () => {
   await check('startEngine', { version: BAKED });
-  const { text } = await call('GET', '/metrics');
+  const { text } = await callControl(runner.state, 'GET', '/metrics');
   const value = (series: string) =>
     Number(
       text

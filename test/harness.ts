@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,15 +10,19 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { type SmokeResult, smokeBuild } from '../compat-matrix/smoke/smoke.ts';
 import { cliPath } from '../images/build.ts';
 import { cacheFolder } from '../images/cache.ts';
 import { components } from '../images/components.ts';
-import { loadConfig } from '../images/config.ts';
+import { type Config, loadConfig } from '../images/config.ts';
 import { checkedLock } from '../images/lock/read.ts';
+import type { Lock } from '../images/lock/schema.ts';
 import { type RunResult, tryRun } from '../images/process.ts';
 import { controlClient, type EngineStatus, type EnginesAnswer, hostSocket } from '../images/runner/control.ts';
 import { runc } from '../images/runner/runc.ts';
@@ -28,6 +34,15 @@ export const CACHE = cacheFolder(process.env);
 export const LAYOUT = join(ROOT, 'dist', 'oci');
 export const CONFIG = await loadConfig(join(ROOT, 'bedplate.config.ts'), 'bedplate.config.ts');
 export const LOCK = checkedLock(ROOT, CONFIG);
+
+/** A checkout of this repo: its own, or a copy with another config. */
+export interface Checkout {
+  readonly root: string;
+  readonly config: Config;
+  readonly lock: Lock;
+}
+
+const HERE: Checkout = { root: ROOT, config: CONFIG, lock: LOCK };
 
 /** The newest, a middle and the oldest engine: what lands is tried on these; nightly on all. */
 export const VERSIONS = ['0.34.2', '0.29.0', '0.13.2'] as const;
@@ -131,12 +146,67 @@ export function namespaceOf(version: string): string {
 }
 
 /** The path of an unmodified buildctl of a version. */
-export async function buildctl(version: string): Promise<string> {
+export async function buildctl(version: string, checkout = HERE): Promise<string> {
   const platform = 'linux/amd64';
-  const { engines } = components({ root: ROOT, config: CONFIG, lock: LOCK, platform, host: platform });
+  const { engines } = components({ ...checkout, platform, host: platform });
   const engine = engines.find((e) => e.version === version);
   if (engine === undefined) throw new Error(`the lock has no buildkit ${version}`);
-  return (await cliPath(engine, 'buildctl', { lock: LOCK, cache: CACHE })).path;
+  return (await cliPath(engine, 'buildctl', { lock: checkout.lock, cache: CACHE })).path;
+}
+
+/** A smoke build through one engine, by its own buildctl when no other is named. */
+export async function smoke(
+  runner: TestRunner,
+  engine: string,
+  { cli = engine, checkout = HERE }: { cli?: string; checkout?: Checkout } = {},
+): Promise<SmokeResult> {
+  const target = { engine, cli, buildctl: await buildctl(cli, checkout), socket: runner.socket(engine) };
+  return smokeBuild(target, await smokeShell(checkout.lock, CACHE), randomUUID());
+}
+
+/** The version that the engine behind a socket says it is. */
+export async function versionOver(socket: string): Promise<string> {
+  const { stdout } = await tryRun(await buildctl(BAKED), ['--addr', `unix://${socket}`, 'debug', 'info']);
+  return /buildkitd? .*?v?(\d+\.\d+\.\d+)/i.exec(stdout)?.[1] ?? stdout;
+}
+
+/** What the control API answered. */
+export interface ControlAnswer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Any call of the control API; of a stream of events, the first. */
+export function callControl(state: RunnerState, method: string, path: string): Promise<ControlAnswer> {
+  return new Promise((resolve, reject) => {
+    const socketPath = join(state.run, 'control.sock');
+    const req = request({ socketPath, method: method.toUpperCase(), path, agent: false }, (res) => {
+      const type = (res.headers['content-type'] ?? '').split(';')[0] ?? '';
+      let text = '';
+      const end = () => resolve({ status: res.statusCode ?? 0, type, text });
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (type === 'text/event-stream') res.destroy();
+      });
+      res.on('close', end);
+    });
+    req.on('error', reject).end();
+  });
+}
+
+/** How many starts of engines the runner's metrics have, failed ones too. */
+export async function startsOf({ state }: TestRunner): Promise<number> {
+  const { text } = await callControl(state, 'GET', '/metrics');
+  const rows = text.split('\n').filter((row) => row.startsWith('bedplate_engine_starts_total{'));
+  return rows.reduce((sum, row) => sum + Number(row.split(' ')[1]), 0);
+}
+
+/** Returns when no engine runs, and none is about to. */
+export async function allStopped(runner: TestRunner): Promise<void> {
+  await eventually('every engine has stopped', async () =>
+    (await runner.engines()).engines.every((e) => e.state === 'stopped') ? true : undefined,
+  );
 }
 
 /** A build context with a static busybox and a Dockerfile; the folder is the caller's to remove. */
@@ -205,20 +275,36 @@ export async function eventually<T>(
 
 /** What of a runner is left on this host: processes, mounts, cgroups, network namespaces, sockets. */
 export async function leftovers(state: RunnerState): Promise<string[]> {
-  const found: string[] = [];
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  found.push(...mounts.filter((line) => line.includes(state.folder)).map((line) => `mount: ${line}`));
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const cgroup = readFileOrNothing(`/proc/${pid}/cgroup`);
-    if (cgroup.includes(state.cgroupsPath))
-      found.push(`process ${pid}: ${readFileOrNothing(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
-  }
-  for (const hierarchy of readdirSync('/sys/fs/cgroup')) {
-    const path = join('/sys/fs/cgroup', hierarchy, state.cgroupsPath);
-    if (existsSync(path)) found.push(`cgroup: ${path}`);
-  }
-  if (existsSync(state.run)) found.push(`sockets: ${state.run}`);
-  return found;
+  return [
+    ...hostMounts(state).map((line) => `mount: ${line}`),
+    ...processesOf(state).map(({ pid, command }) => `process ${pid}: ${command}`),
+    ...cgroupsOf(state).map((path) => `cgroup: ${path}`),
+    ...(existsSync(state.run) ? [`sockets: ${state.run}`] : []),
+  ];
+}
+
+/** The lines of this host's mountinfo that name the state folder. */
+function hostMounts(state: RunnerState): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(state.folder));
+}
+
+/** A runner's processes, those of its engines and their builds too, with the host's ids. */
+export function processesOf(state: RunnerState): { pid: number; command: string }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && readFileOrNothing(`/proc/${name}/cgroup`).includes(state.cgroupsPath))
+    .map((name) => ({
+      pid: Number(name),
+      command: readFileOrNothing(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim(),
+    }));
+}
+
+/** A runner's own cgroup in each hierarchy, version 2's single one included. */
+export function cgroupsOf(state: RunnerState): string[] {
+  return ['', ...readdirSync('/sys/fs/cgroup')]
+    .map((hierarchy) => join('/sys/fs/cgroup', hierarchy, state.cgroupsPath))
+    .filter((path) => existsSync(path));
 }
 
 /** The network namespaces of this host's processes, by inode. */
@@ -240,6 +326,22 @@ function readFileOrNothing(path: string): string {
   } catch {
     return '';
   }
+}
+
+/** What decides what is built, as it is in this checkout, put into a folder where the CLI can run. */
+export function copySources(to: string): void {
+  for (const name of [
+    'images',
+    'scripts',
+    'release',
+    'compat-matrix',
+    'bedplate.config.ts',
+    'bedplate.lock.json',
+    'package.json',
+  ]) {
+    cpSync(join(ROOT, name), join(to, name), { recursive: true });
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(to, 'node_modules'));
 }
 
 /** Removes a folder that a test made. */

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { bootstrapGo } from '../images/inputs/go-toolchain.ts';
 import { run } from '../images/process.ts';
 import type { ReleaseRecord } from '../release/local/record.ts';
-import { bedplateJson, CACHE, makeFolder, ROOT, removeFolder, temporaryFolder } from './harness.ts';
+import { bedplateJson, CACHE, copySources, makeFolder, ROOT, removeFolder, temporaryFolder } from './harness.ts';
 
 const work = temporaryFolder('reproducible');
 afterAll(() => removeFolder(work));
@@ -14,18 +14,7 @@ test('another folder, cache, home, umask, time zone and locale give the same dig
   const there = join(work, 'another folder', 'checkout');
   await run('git', ['-c', 'safe.directory=*', 'clone', '--quiet', '--no-hardlinks', ROOT, there]);
   // What is changed but not committed is built here, so it is built there.
-  for (const folder of [
-    'images',
-    'scripts',
-    'release',
-    'compat-matrix',
-    'bedplate.config.ts',
-    'bedplate.lock.json',
-    'package.json',
-  ]) {
-    cpSync(join(ROOT, folder), join(there, folder), { recursive: true });
-  }
-  await run('ln', ['-s', join(ROOT, 'node_modules'), join(there, 'node_modules')]);
+  copySources(there);
   const goCaches = await run(bootstrapGo(), ['env', 'GOCACHE', 'GOMODCACHE']);
   const [GOCACHE = '', GOMODCACHE = ''] = goCaches.stdout.trim().split('\n');
   const env = {

@@ -19,6 +19,7 @@ import {
   SLEEPING,
   type TestRunner,
   VERSIONS,
+  versionOver,
 } from './harness.ts';
 
 let runner: TestRunner;
@@ -59,13 +60,7 @@ test('three engines run at once, each the version its socket says', async () => 
   const versions: string[] = [];
   for (const version of VERSIONS) {
     expect((await runner.engine(version)).state).toBe('running');
-    const { stdout } = await tryRun(await buildctl(BAKED), [
-      '--addr',
-      `unix://${runner.socket(version)}`,
-      'debug',
-      'info',
-    ]);
-    versions.push(/buildkitd? .*?v?(\d+\.\d+\.\d+)/i.exec(stdout)?.[1] ?? stdout);
+    versions.push(await versionOver(runner.socket(version)));
   }
   expect(versions).toEqual([...VERSIONS]);
 });

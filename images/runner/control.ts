@@ -100,6 +100,10 @@ export function controlClient(state: RunnerState) {
     async disk(): Promise<DiskStatus> {
       return (await expectOk(socketPath, 'GET', '/v1/disk')) as DiskStatus;
     },
+    /** Returns when it serves; the error says why it does not. */
+    async start(kind: string, version: string): Promise<EngineStatus> {
+      return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/start`)) as EngineStatus;
+    },
     async stop(kind: string, version: string): Promise<EngineStatus> {
       return (await expectOk(socketPath, 'POST', `/v1/engines/${kind}/${version}/stop`)) as EngineStatus;
     },
