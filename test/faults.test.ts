@@ -128,6 +128,24 @@ test('the shim of an engine killed: its RUN ends, the neighbour builds on, the n
   await neighbour;
 });
 
+test('the shim of a RUN step killed: its build ends soon, nothing of it is left, the engine builds on', async () => {
+  const version = '0.29.0';
+  const { build } = await sleepingBuild(version);
+  const { pid } = await runner.engine(version);
+  const killed = performance.now();
+  await killInside(`containerd-shim-runc-v2 -namespace ${namespaceOf(version)} -id `);
+  const { exitCode, stderr } = await build;
+  expect(performance.now() - killed).toBeLessThan(10_000);
+  expect([exitCode, stderr]).toEqual([1, expect.stringContaining('did not complete successfully')]);
+  await eventually(
+    'no task of it is left',
+    async () => ((await tasks(version)).length === 0 ? true : undefined),
+    5_000,
+  );
+  expect(await smoke(version)).toMatchObject({ status: 'pass', reason: '' });
+  expect((await runner.engine(version)).pid).toBe(pid);
+});
+
 test('containerd killed: builds in flight end soon and by name, engines keep their processes, the next build hits the cache', async () => {
   const nonce = `cache-${Date.now()}`;
   expect((await cachedBuild(BAKED, nonce)).exitCode).toBe(0);
@@ -200,12 +218,20 @@ test('down lets a build finish, and takes nobody new; --now does not wait', asyn
   await bedplateJson(['up', ...runner.flag, '--idle', '2']);
 });
 
-test('bedplated killed: the container ends, and the same state boots again with its cache', async () => {
-  await smoke(BAKED);
-  await bedplateJson(['status', ...runner.flag]);
+test('bedplated killed under builds: the container ends; started again nothing of the earlier life is left, the cache is there', async () => {
+  const nonce = `cache-${Date.now()}`;
+  expect((await cachedBuild(BAKED, nonce)).exitCode).toBe(0);
+  const builds = [await sleepingBuild(BAKED), await sleepingBuild('0.13.2')];
   process.kill(runner.pid(), 'SIGKILL');
+  for (const { build } of builds) expect((await build).exitCode).toBe(1);
+  const processes = async () => (await leftovers(runner.state)).filter((what) => what.startsWith('process'));
+  await eventually('every process of it has ended', async () => ((await processes()).length === 0 ? true : undefined));
   await bedplateJson(['up', ...runner.flag, '--idle', '2']);
   runner = runnerIn(runner.state.folder);
+  expect(await runner.ctr('bedplate', 'containers', 'ls', '-q')).toEqual([]);
+  for (const version of [BAKED, '0.13.2']) expect(await tasks(version)).toEqual([]);
+  const again = await cachedBuild(BAKED, nonce);
+  expect([again.exitCode, again.stderr]).toEqual([0, expect.stringContaining('CACHED')]);
   expect(await smoke(BAKED)).toMatchObject({ status: 'pass', reason: '' });
 });
 
