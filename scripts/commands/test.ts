@@ -3,27 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { cacheSection } from '../../images/cache.ts';
-import { cToolchain } from '../../images/inputs/c-toolchain.ts';
-import { goEnvironment, goToolchain } from '../../images/inputs/go-toolchain.ts';
-import { checkedLock } from '../../images/lock/read.ts';
 import { runAttached, tryRun } from '../../images/process.ts';
 import { requireRoot } from '../../images/runner/up.ts';
 import { type Context, makeContext } from '../context.ts';
+import { type Count, goFuzz, goTests } from '../go-tests.ts';
 import { giveBack } from '../ownership.ts';
 import { makeProgress } from '../progress.ts';
 import { buildAll } from './build.ts';
-
-/** How many of something passed and failed. */
-interface Count {
-  readonly passed: number;
-  readonly failed: number;
-}
 
 interface Flags {
   readonly quick?: boolean;
 }
 
-const GO_MODULES = ['images/runner/supervisor', 'images/layer/tool'];
+/** Of each target; `npm run nightly` takes minutes. */
+const FUZZ_SECONDS = 2;
 
 export function addTest(program: Command): void {
   program
@@ -40,6 +33,7 @@ export function addTest(program: Command): void {
           await check(context, 'lint and format', ['node_modules/@biomejs/biome/bin/biome', 'check', '.']),
           await check(context, 'types', ['node_modules/typescript/bin/tsc']),
           await goTests(context, flags.quick !== true),
+          ...(flags.quick === true ? [] : [await goFuzz(context, FUZZ_SECONDS)]),
           await vitest(context, flags.quick === true ? ['unit'] : ['unit', 'integration']),
         ];
         const total = counts.reduce((a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed }));
@@ -59,37 +53,6 @@ async function check(context: Context, name: string, [script = '', ...args]: rea
   console.log(`${exitCode === 0 ? '✔' : '✖'} ${name}`);
   if (exitCode !== 0) console.log(stdout + stderr);
   return { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1 };
-}
-
-/** `go vet` and `go test` of the repo's own Go modules, with the locked toolchains: the race detector is cgo. */
-async function goTests(context: Context, race: boolean): Promise<Count> {
-  const lock = checkedLock(context.root, await context.config());
-  const go = await goToolchain(lock.go.version, lock.go.sums);
-  const c = race ? await cToolchain(lock.debian.cToolchain, context.cache) : undefined;
-  const env = goEnvironment({
-    GOTOOLCHAIN: 'local',
-    CGO_ENABLED: race ? '1' : '0',
-    ...(c === undefined ? {} : { CC: join(c, 'cc') }),
-  });
-  let passed = 0;
-  let failed = 0;
-  for (const module of GO_MODULES) {
-    const cwd = join(context.root, module);
-    const vet = await tryRun(go, ['vet', './...'], { cwd, env });
-    const tests = await tryRun(go, ['test', '-json', ...(race ? ['-race'] : []), './...'], { cwd, env });
-    const events = tests.stdout
-      .split('\n')
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line) as { Action: string; Test?: string; Package?: string; Output?: string });
-    const ended = (action: string) =>
-      events.filter((event) => event.Test !== undefined && event.Action === action).length;
-    const red = ended('fail') + (vet.exitCode === 0 ? 0 : 1) + (tests.exitCode !== 0 && ended('fail') === 0 ? 1 : 0);
-    passed += ended('pass') + (vet.exitCode === 0 ? 1 : 0);
-    failed += red;
-    console.log(`${red === 0 ? '✔' : '✖'} go vet, go test${race ? ' -race' : ''} ${module}: ${ended('pass')} tests`);
-    if (red > 0) console.log(vet.stderr, tests.stderr, events.map((event) => event.Output ?? '').join(''));
-  }
-  return { passed, failed };
 }
 
 async function vitest(context: Context, projects: readonly string[]): Promise<Count> {

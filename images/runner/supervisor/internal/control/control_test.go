@@ -49,7 +49,7 @@ func engineJSON(version string) string {
 }
 
 // runner is a runner's control API, on a temporary folder with 0.34.2 baked.
-func runner(t *testing.T) (server *Server, at paths.Paths, containerd *daemon) {
+func runner(t testing.TB) (server *Server, at paths.Paths, containerd *daemon) {
 	t.Helper()
 	at = paths.At(t.TempDir())
 	prefix := filepath.Join(at.Engines, "buildkit", "0.34.2")
@@ -358,4 +358,40 @@ func TestDisk(t *testing.T) {
 	if code := call(t, s, "GET", "/v1/disk", &disk); code != http.StatusOK || disk.TotalBytes < disk.FreeBytes || disk.FreeBytes == 0 || disk.Full == nil {
 		t.Errorf("%d, %+v", code, disk)
 	}
+}
+
+// FuzzServe holds that whatever is asked for is answered: by JSON, or Prometheus' text.
+func FuzzServe(f *testing.F) {
+	s, _, _ := runner(f)
+	for _, route := range s.routes() {
+		f.Add(route.method, strings.NewReplacer("{kind}", "buildkit", "{version}", "0.34.2", "{line}", "0.34").Replace(route.path), "kind=buildkit&range=^0.29")
+	}
+	f.Add("DELETE", "/v1/lines/buildkit/..%2f..%2fetc", "")
+	f.Add("GET", "/v1/resolve", "kind=%zz&range=>=1 <0 || ~x")
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		request, err := http.NewRequest(method, "http://runner/", nil)
+		if err != nil {
+			return // no HTTP server hands that on
+		}
+		request.URL.Path, request.URL.RawQuery = path, query
+		request.RequestURI = path
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		answer := httptest.NewRecorder()
+		if path == "/v1/events" {
+			cancel() // it goes on until its client leaves
+		}
+		s.Handler().ServeHTTP(answer, request.WithContext(ctx))
+		kind := answer.Header().Get("Content-Type")
+		switch {
+		case kind == "application/json":
+			if !json.Valid(answer.Body.Bytes()) {
+				t.Errorf("%s %q: %q", method, path, answer.Body)
+			}
+		case strings.HasPrefix(kind, "text/plain"), kind == "text/event-stream":
+		case answer.Code >= 300 && answer.Code < 400: // the mux cleans the path
+		default:
+			t.Errorf("%s %q: status %d, content type %q", method, path, answer.Code, kind)
+		}
+	})
 }

@@ -64,15 +64,19 @@ func Load(path string) (Settings, error) {
 	} else if err != nil {
 		return Settings{}, fmt.Errorf("settings: %w", err)
 	}
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait", TLSSuffix: DefaultTLSSuffix}
-	if err := strictjson.Decode(data, &raw); err != nil {
-		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
-	}
-	settings, err := raw.validate()
+	settings, err := decode(data)
 	if err != nil {
 		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
 	}
 	return settings, nil
+}
+
+func decode(data []byte) (Settings, error) {
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait", TLSSuffix: DefaultTLSSuffix}
+	if err := strictjson.Decode(data, &raw); err != nil {
+		return Settings{}, err
+	}
+	return raw.validate()
 }
 
 // environment gives NAME=value, sorted.

@@ -167,3 +167,37 @@ func TestNames(t *testing.T) {
 		t.Errorf("resolv.conf %q", s.DNS.ResolvConf())
 	}
 }
+
+// FuzzDecode holds that what is accepted can be used: nothing below zero, no line too many in the files made of it.
+func FuzzDecode(f *testing.F) {
+	for _, text := range []string{
+		`{}`, `{"engines": {"buildkit": {"cpus": 1.5}, "buildkit/0.1.0": {"pids": 1}}}`, `{"disk": {"freeBytes": 1, "pinned": ["a"]}}`,
+		`{"dns": {"nameservers": ["::1"], "search": ["a.b"], "options": ["ndots:1"]}, "extraHosts": {"a": "1.2.3.4"}}`, `{"env": {"A": "b"}, "tlsListen": ":1"}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := decode(data)
+		if err != nil {
+			return
+		}
+		for name, engine := range s.engines {
+			if engine.CPUs < 0 || engine.MemoryBytes < 0 || engine.PIDs < 0 || engine.IdleTimeout < 0 {
+				t.Errorf("%s: %+v", name, engine)
+			}
+		}
+		if s.IdleTimeout < 0 || s.Drain < 0 || s.LineWait < 0 || s.Disk.FloorBytes(1<<40) < 0 || s.Disk.BudgetBytes < 0 {
+			t.Errorf("%+v", s)
+		}
+		for _, line := range strings.Split(strings.TrimSuffix(s.ExtraHosts, "\n"), "\n") {
+			if line != "" && len(strings.Fields(line)) != 2 {
+				t.Errorf("hosts: %q", line)
+			}
+		}
+		for _, line := range strings.Split(strings.TrimSuffix(s.DNS.ResolvConf(), "\n"), "\n") {
+			if line != "" && !strings.HasPrefix(line, "nameserver ") && !strings.HasPrefix(line, "search ") && !strings.HasPrefix(line, "options ") {
+				t.Errorf("resolv.conf: %q", line)
+			}
+		}
+	})
+}

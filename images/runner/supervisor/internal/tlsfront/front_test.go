@@ -21,7 +21,7 @@ import (
 // port is an open Front before engines that say their version and repeat what they are told.
 type port struct {
 	*Front
-	t      *testing.T
+	t      testing.TB
 	folder string
 	ca     *authority
 	log    safeBuffer
@@ -44,7 +44,7 @@ func (b *safeBuffer) count(part string) int {
 	return strings.Count(b.String(), part)
 }
 
-func openPort(t *testing.T, address string) *port {
+func openPort(t testing.TB, address string) *port {
 	t.Helper()
 	p := &port{t: t, folder: t.TempDir(), ca: newAuthority(t, "one")}
 	p.ca.writeTo(p.folder)
@@ -275,4 +275,29 @@ func eventually(t *testing.T, is func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Error("not within 5 s")
+}
+
+// FuzzFront holds that no bytes of somebody without a certificate reach an engine, and that the port goes on.
+func FuzzFront(f *testing.F) {
+	p := openPort(f, "127.0.0.1:0")
+	hello := []byte("\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03")
+	for _, seed := range [][]byte{nil, []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), []byte("GET / HTTP/1.1\r\n\r\n"), hello, append(hello, make([]byte, 64)...)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		conn, err := net.DialTimeout("tcp", p.Address(), 5*time.Second)
+		if err != nil {
+			t.Fatalf("the port is gone: %v", err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_, _ = conn.Write(said)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		answer, _ := io.ReadAll(conn)
+		for _, engine := range known {
+			if bytes.Contains(answer, []byte(engine.Version)) {
+				t.Errorf("%q was answered by %s", said, engine.Version)
+			}
+		}
+	})
 }
