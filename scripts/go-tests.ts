@@ -45,14 +45,18 @@ export async function goFuzz(context: Context, seconds: number): Promise<Count> 
     for (const { name, folder } of await fuzzTargets(module, go)) {
       const fuzz = await go(module, ['test', '-run=^$', `-fuzz=^${name}$`, `-fuzztime=${seconds}s`, `./${folder}`]);
       const executed = [...fuzz.stdout.matchAll(/execs: (\d+)/g)].at(-1)?.[1] ?? '0';
-      console.log(`${fuzz.exitCode === 0 ? '✔' : '✖'} fuzz ${folder} ${name}: ${executed} inputs in ${seconds} s`);
-      if (fuzz.exitCode === 0) passed++;
+      const green = fuzz.exitCode === 0 || TIME_IS_UP.test(fuzz.stdout);
+      console.log(`${green ? '✔' : '✖'} fuzz ${folder} ${name}: ${executed} inputs in ${seconds} s`);
+      if (green) passed++;
       else failed++;
-      if (fuzz.exitCode !== 0) console.log(fuzz.stdout, fuzz.stderr);
+      if (!green) console.log(fuzz.stdout, fuzz.stderr);
     }
   }
   return { passed, failed };
 }
+
+/** Go's fuzzer now and then takes the end of its own time for a failure: no input is named then (golang/go#75804, mended in 1.27). */
+const TIME_IS_UP = /^--- FAIL: \w+ \([\d.]+s\)\n {4}context deadline exceeded\nFAIL$/m;
 
 type Go = (module: string, args: readonly string[]) => Promise<RunResult>;
 
