@@ -103,8 +103,12 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the container: %w", err)
 	}
+	output, err := newOutput(at.log)
+	if err != nil {
+		return nil, err
+	}
 	before := logSize(at.log)
-	task, err := newTask(ctx, container, at.log, taskOptions)
+	task, err := newTask(ctx, container, output, taskOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating the task: %w", err)
 	}
@@ -120,9 +124,9 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 
 // newTask makes the container's task. When an earlier one's shim was killed, containerd lists the task as gone while it still
 // cleans up after it, and refuses another of its name: that is waited for.
-func newTask(ctx context.Context, container client.Container, log string, options []client.NewTaskOpts) (client.Task, error) {
+func newTask(ctx context.Context, container client.Container, output cio.IO, options []client.NewTaskOpts) (client.Task, error) {
 	for began := time.Now(); ; time.Sleep(retryPause) {
-		task, err := container.NewTask(ctx, cio.LogFile(log), options...)
+		task, err := container.NewTask(ctx, func(string) (cio.IO, error) { return output, nil }, options...)
 		if !errdefs.IsAlreadyExists(err) || time.Since(began) > taskTimeout || ctx.Err() != nil {
 			return task, err
 		}
