@@ -9,6 +9,7 @@ import {
   bedplateJson,
   bootRunner,
   CACHE,
+  copySources,
   ensureBuilt,
   LAYOUT,
   leftovers,
@@ -194,18 +195,7 @@ test('sudo leaves nothing of root’s in the checkout or the user’s caches', a
   const user = 12345;
   const home = makeFolder(join(work, 'user'));
   const checkout = makeFolder(join(home, 'checkout'));
-  for (const name of [
-    'images',
-    'scripts',
-    'release',
-    'compat-matrix',
-    'bedplate.config.ts',
-    'bedplate.lock.json',
-    'package.json',
-  ]) {
-    cpSync(join(ROOT, name), join(checkout, name), { recursive: true });
-  }
-  await tryRun('ln', ['-s', join(ROOT, 'node_modules'), join(checkout, 'node_modules')]);
+  copySources(checkout);
   await tryRun('chown', ['-hR', `${user}:${user}`, home]);
   chownSync(home, user, user);
   const caches = (await tryRun(bootstrapGo(), ['env', 'GOMODCACHE'])).stdout.trim();

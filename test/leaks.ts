@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { controlClient } from '../images/runner/control.ts';
-import { allStopped, cgroupsOf, processesOf, type TestRunner } from './harness.ts';
+import { allStopped, cgroupsOf, eventually, processesOf, type TestRunner } from './harness.ts';
 
 /** What a runner holds of its host. Names rather than numbers, so that a difference says what was left. */
 export interface Census {
@@ -22,8 +24,9 @@ type Counts = Readonly<Record<string, number>>;
 /** Counts everything, while no engine runs. */
 export async function census(runner: TestRunner): Promise<Census> {
   const containerd = (await runner.engines()).runner.containerd.pid;
-  // It takes a while; the connection of the call above has been closed then.
   const inContainerd = await containerdObjects(runner);
+  // The connections that were made for all this end in a moment.
+  await sleep(200);
   const proc = `/proc/${runner.pid()}`;
   return {
     processes: processesOf(runner.state)
@@ -43,12 +46,22 @@ export async function census(runner: TestRunner): Promise<Census> {
 /** Does the work, and fails unless the runner then holds what it held before. Engines are stopped, or about to. */
 export async function leavesNothing(runner: TestRunner, work: () => Promise<void>): Promise<Census> {
   await allStopped(runner);
-  const before = await census(runner);
+  const before = await settledCensus(runner);
   await work();
   await allStopped(runner);
   // containerd collects garbage in its own time.
   await expect.poll(() => census(runner), { timeout: 30_000, interval: 1_000 }).toEqual(before);
   return before;
+}
+
+/** Counts until the same comes out twice: what has just ended may still be on its way out. */
+async function settledCensus(runner: TestRunner): Promise<Census> {
+  let last: Census | undefined;
+  return eventually('what the runner holds stays the same', async () => {
+    const before = last;
+    last = await census(runner);
+    return isDeepStrictEqual(last, before) ? last : undefined;
+  });
 }
 
 /** A census in numbers, for people. */
@@ -67,6 +80,9 @@ export function figures({ descriptors: of, containerd, ...lists }: Census): Coun
 export function descriptorsOf(runner: TestRunner): Counts {
   return descriptors(`/proc/${runner.pid()}`);
 }
+
+/** How much more resident memory each may have after a lot of work: heaps breathe. */
+export const RESIDENT_TOLERANCE_BYTES = 16 * 2 ** 20;
 
 /** Resident memory, in bytes. */
 export async function residentBytes(runner: TestRunner): Promise<{ bedplated: number; containerd: number }> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { controlClient } from '../../images/runner/control.ts';
 import { bootRunner, leftovers, smoke, type TestRunner, VERSIONS } from '../harness.ts';
-import { figures, leavesNothing, pruneAll, residentBytes } from '../leaks.ts';
+import { figures, leavesNothing, pruneAll, RESIDENT_TOLERANCE_BYTES, residentBytes } from '../leaks.ts';
 
 const BLOCKS = 10;
 const ROUNDS_OF_A_BLOCK = 10;
@@ -30,7 +30,7 @@ async function build(): Promise<void> {
 test(`${BLOCKS * ROUNDS_OF_A_BLOCK} rounds of start and stop of three versions leave what was there before`, async () => {
   await round(build);
   await pruneAll(runner);
-  const memory = await residentBytes(runner);
+  const before = await residentBytes(runner);
   const held = await leavesNothing(runner, async () => {
     for (let block = 1; block <= BLOCKS; block++) {
       await round(build);
@@ -42,5 +42,8 @@ test(`${BLOCKS * ROUNDS_OF_A_BLOCK} rounds of start and stop of three versions l
     }
     await pruneAll(runner);
   });
-  console.log('before as after:', figures(held), 'memory before:', memory);
+  const after = await residentBytes(runner);
+  console.log('held before as after:', figures(held), 'resident:', { before, after });
+  expect(after.bedplated - before.bedplated).toBeLessThan(RESIDENT_TOLERANCE_BYTES);
+  expect(after.containerd - before.containerd).toBeLessThan(RESIDENT_TOLERANCE_BYTES);
 });
