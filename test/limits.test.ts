@@ -116,6 +116,24 @@ test('each engine’s own collector gets its part of the budget', async () => {
   expect(toml).toMatch(/gckeepstorage = '(4000000000|2000000000|1333333333)'/);
 });
 
+test('an engine takes on the line of an older minor when it is asked to', async () => {
+  const settings = join(work, 'moved.json');
+  writeFileSync(
+    settings,
+    JSON.stringify({ engines: { [`buildkit/${BAKED}`]: { stateLine: '0.29' } }, idleTimeoutMs: 1 }),
+  );
+  const other = await bootRunner('moved', ['--settings', settings]);
+  try {
+    const dockerfile = running('echo once');
+    expect((await buildOn(other, LIMITED, dockerfile)).stderr).not.toContain('CACHED');
+    const taken = await buildOn(other, BAKED, dockerfile);
+    expect([taken.exitCode, taken.stderr]).toEqual([0, expect.stringContaining('CACHED')]);
+    expect((await other.engine(BAKED)).stateLine).toBe('0.29');
+  } finally {
+    await other.down();
+  }
+});
+
 test('a wrong settings file is named with its field, and nothing is up', async () => {
   const file = join(work, 'wrong.json');
   const state = join(work, 'never');

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { smokeBuild } from '../compat-matrix/smoke/smoke.ts';
 import { tryRun } from '../images/process.ts';
 import { controlClient } from '../images/runner/control.ts';
 import { diskUsage } from '../images/runner/disk.ts';
-import { smokeShell } from '../scripts/commands/release.ts';
+import { alternate, PATCHES } from './alternate.ts';
 import { addEngine } from './fixtures/engine.ts';
 import {
   BAKED,
@@ -14,17 +13,13 @@ import {
   buildArgs,
   buildContext,
   buildctl,
-  CACHE,
   eventually,
-  LOCK,
   namespaceOf,
   removeFolder,
   SLEEPING,
   type TestRunner,
 } from './harness.ts';
 
-/** Two patches of the baked engine's minor, with its very bytes. */
-const PATCHES = ['0.34.90', '0.34.91'] as const;
 const RUN_ONCE = 'FROM scratch\nCOPY busybox /bin/busybox\nARG NONCE\nRUN ["/bin/busybox", "touch", "/done"]\n';
 
 let runner: TestRunner;
@@ -89,18 +84,7 @@ test('who asks for a held line waits, visibly; the holder is not killed for it',
 });
 
 test('two clients that alternate patches of one minor lose no build', async () => {
-  const shell = await smokeShell(LOCK, CACHE);
-  const cli = await buildctl(BAKED);
-  const until = performance.now() + 15_000;
-  const client = async (version: string) => {
-    let builds = 0;
-    for (; performance.now() < until; builds++) {
-      const target = { engine: version, cli: BAKED, buildctl: cli, socket: runner.socket(version) };
-      expect(await smokeBuild(target, shell, `${version}-${Date.now()}`)).toMatchObject({ status: 'pass', reason: '' });
-    }
-    return builds;
-  };
-  for (const builds of await Promise.all(PATCHES.map(client))) expect(builds).toBeGreaterThan(2);
+  for (const builds of await alternate(runner, PATCHES, 15)) expect(builds).toBeGreaterThan(2);
 });
 
 test('a line that is held is not pruned; one that is not frees its disk, and builds go on', async () => {

@@ -76,6 +76,7 @@ func Open(options Options) (*Fleet, error) {
 	if f.baked, err = catalog.FindBaked(options.Paths.Engines); err != nil {
 		return nil, err
 	}
+	f.baked = f.moved(f.baked)
 	if !slices.ContainsFunc(f.baked, func(e catalog.Entry) bool { return e.Name() == options.Default }) {
 		return nil, fmt.Errorf("%s: field \"default\": there is no baked engine %s in %s",
 			options.Paths.RunnerFile, options.Default, options.Paths.Engines)
@@ -94,7 +95,7 @@ func Open(options Options) (*Fleet, error) {
 func (f *Fleet) Rescan() {
 	local, problems := catalog.FindLocal(f.options.Paths.Local)
 	wanted := map[string]catalog.Entry{}
-	for _, entry := range catalog.Merge(f.baked, local) {
+	for _, entry := range catalog.Merge(f.baked, f.moved(local)) {
 		wanted[entry.Name()] = entry
 	}
 	f.mu.Lock()
@@ -117,6 +118,16 @@ func (f *Fleet) Rescan() {
 		}
 	}
 	f.report(errors.Join(problems...))
+}
+
+// moved gives each entry the state line that the owner wants it to have.
+func (f *Fleet) moved(entries []catalog.Entry) []catalog.Entry {
+	for i, entry := range entries {
+		if line := f.options.Settings.Engine(entry.Kind, entry.Version).StateLine; line != "" {
+			entries[i].StateLine = line
+		}
+	}
+	return entries
 }
 
 // report logs problems once, not at each listing. It needs the lock.

@@ -18,6 +18,7 @@ type Engine struct {
 	CPUs         float64       // of the engine and its work together; 0 for no limit, as below
 	MemoryBytes  int64
 	PIDs         int64
+	StateLine    string   // in place of its start contract's; "" for that one
 	Capabilities []string // besides those of its start contract, for RUN steps without a sandbox as a rule
 }
 
@@ -27,11 +28,13 @@ type engineFile struct {
 	CPUs            float64  `json:"cpus"`
 	MemoryBytes     int64    `json:"memoryBytes"`
 	PIDs            int64    `json:"pids"`
+	StateLine       string   `json:"stateLine"`
 	AddCapabilities []string `json:"addCapabilities"`
 }
 
 var (
 	engineNamePattern = regexp.MustCompile(`^[a-z][a-z0-9-]*(/[0-9][0-9A-Za-z.-]*)?$`)
+	linePattern       = regexp.MustCompile(`^[0-9a-z]+(\.[0-9a-z]+)*$`)
 	capabilityPattern = regexp.MustCompile(`^CAP_[A-Z_]+$`)
 )
 
@@ -82,6 +85,8 @@ func (f engineFile) validate() (Engine, error) {
 		return Engine{}, fmt.Errorf("field \"cpus\": %v is neither 0 (no limit) nor at least 0.01", f.CPUs)
 	case f.MemoryBytes != 0 && f.MemoryBytes < smallestMemory:
 		return Engine{}, fmt.Errorf("field \"memoryBytes\": %d is neither 0 (no limit) nor at least %d", f.MemoryBytes, smallestMemory)
+	case f.StateLine != "" && !linePattern.MatchString(f.StateLine):
+		return Engine{}, fmt.Errorf("field \"stateLine\": %q is not a state line such as \"0.34\"", f.StateLine)
 	case f.PIDs < 0:
 		return Engine{}, fmt.Errorf("field \"pids\": %d is below 0 (no limit)", f.PIDs)
 	}
@@ -91,7 +96,7 @@ func (f engineFile) validate() (Engine, error) {
 		}
 	}
 	return Engine{
-		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs, Capabilities: f.AddCapabilities,
+		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs, StateLine: f.StateLine, Capabilities: f.AddCapabilities,
 	}, nil
 }
 

@@ -73,6 +73,7 @@ func TestLoadNamesFileAndField(t *testing.T) {
 		`{"engines": {"buildkit/0.1.0": {"pids": -1}}}`:                 "pids",
 		`{"engines": {"buildkit": {"idleTimeoutMs": -1}}}`:              "idleTimeoutMs",
 		`{"engines": {"buildkit": {"addCapabilities": ["SYS_ADMIN"]}}}`: "addCapabilities",
+		`{"engines": {"buildkit": {"stateLine": "../x"}}}`:              "stateLine",
 		`{"disk": {"freeBytes": -2}}`:                                   "freeBytes",
 		`{"disk": {"budgetBytes": -2}}`:                                 "budgetBytes",
 		`{"disk": {"lineMaxAge": 2}}`:                                   "lineMaxAge",
