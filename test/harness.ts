@@ -220,11 +220,16 @@ export async function buildContext(name: string, dockerfile: string): Promise<st
 }
 
 /** Builds a Dockerfile on an engine with the newest buildctl, to nowhere. */
-export async function buildOn(runner: TestRunner, version: string, dockerfile: string): Promise<RunResult> {
+export async function buildOn(
+  runner: TestRunner,
+  version: string,
+  dockerfile: string,
+  extra: readonly string[] = [],
+): Promise<RunResult> {
   const context = await buildContext('build', dockerfile);
   const output = temporaryFolder('output');
   try {
-    return await tryRun(await buildctl(BAKED), buildArgs(runner.socket(version), context, output));
+    return await tryRun(await buildctl(BAKED), buildArgs(runner.socket(version), context, output, extra));
   } finally {
     removeFolder(context);
     removeFolder(output);

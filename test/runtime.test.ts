@@ -63,3 +63,25 @@ test('RUN steps of one version by another runtime, mounted from the host; the ot
     removeFolder(work);
   }
 });
+
+test('a device that the host describes (CDI) is given to the RUN step that asks for it', async () => {
+  const work = temporaryFolder('cdi');
+  mkdirSync(join(work, 'cdi'));
+  const containerEdits = { deviceNodes: [{ path: '/dev/given', hostPath: '/dev/zero' }], env: ['GIVEN=yes'] };
+  const cdi = { cdiVersion: '0.6.0', kind: 'bedplate.dev/test', devices: [{ name: 'one', containerEdits }] };
+  writeFileSync(join(work, 'cdi', 'test.json'), JSON.stringify(cdi));
+  mkdirSync(join(work, 'engines', 'buildkit'), { recursive: true });
+  writeFileSync(join(work, 'engines', 'buildkit', 'buildkitd.toml'), 'insecure-entitlements = ["device"]\n');
+  const flags = ['--mount', `${join(work, 'cdi')}:/etc/cdi`, '--engine-config', join(work, 'engines')];
+  const runner = await bootRunner('cdi', flags);
+  try {
+    const script = 'echo given $GIVEN; /bin/busybox head -c 3 /dev/given | /bin/busybox od -c';
+    const dockerfile = running(script).replace('RUN [', 'RUN --device=bedplate.dev/test=one [');
+    const { exitCode, stderr } = await buildOn(runner, BAKED, dockerfile, ['--allow=device']);
+    expect([exitCode, stderr]).toEqual([0, expect.stringMatching(/given yes\n[\s\S]*\\0 +\\0 +\\0/)]);
+    expect((await buildOn(runner, BAKED, running('ls /dev/given'))).exitCode).not.toBe(0);
+  } finally {
+    await runner.down();
+    removeFolder(work);
+  }
+});

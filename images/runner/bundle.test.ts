@@ -9,6 +9,7 @@ const host = {
   openFiles: 1024,
   hosts: '/etc/hosts',
   resolvConf: undefined,
+  cdi: ['/etc/cdi'],
 };
 const image = {
   created: '',
@@ -35,6 +36,7 @@ test('the container asks for the capabilities this process has, a read-only root
   expect(spec.process.capabilities.bounding).toEqual(['CAP_SYS_ADMIN']);
   expect(spec.mounts.find((m) => m.destination === '/run/bedplate')?.source).toBe('/srv/a/run');
   expect(spec.mounts.some((m) => m.destination === '/etc/resolv.conf')).toBe(false);
+  expect(spec.mounts.find((m) => m.destination === '/etc/cdi')?.source).toBe('/etc/cdi');
   expect(spec.linux.namespaces.map((n) => n.type)).not.toContain('network');
   expect(spec.linux.cgroupsPath).not.toBe(runnerState('/srv/b').cgroupsPath);
 });

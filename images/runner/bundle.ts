@@ -51,6 +51,7 @@ export function runtimeSpec(
       bind('/var/lib/bedplate', state.data),
       bind('/etc/bedplate', state.etc, 'ro'),
       ...files.flatMap(([path, source]) => (source === undefined ? [] : [bind(path, source, 'ro')])),
+      ...host.cdi.map((folder) => bind(folder, folder, 'ro')),
       ...mounts.map(({ source, destination }) => bind(destination, source, 'ro')),
     ],
     linux: {

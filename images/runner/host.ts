@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A device node, as runtime-spec's linux.devices wants it. */
@@ -22,6 +22,8 @@ export interface Host {
   /** The real path of a file of /etc, where there is one. */
   readonly hosts: string | undefined;
   readonly resolvConf: string | undefined;
+  /** The folders of Container Device Interface specifications that there are. */
+  readonly cdi: readonly string[];
 }
 
 export function readHost(): Host {
@@ -31,6 +33,7 @@ export function readHost(): Host {
     openFiles: openFilesLimit(readFileSync('/proc/self/limits', 'utf8')),
     hosts: realFile('/etc/hosts'),
     resolvConf: realFile('/etc/resolv.conf'),
+    cdi: ['/etc/cdi', '/var/run/cdi'].filter((folder) => existsSync(folder)),
   };
 }
 

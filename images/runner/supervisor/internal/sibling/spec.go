@@ -9,6 +9,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/catalog"
 	"bedplate.dev/runner/supervisor/internal/contract"
 	"github.com/containerd/containerd/v2/pkg/cap"
+	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -41,6 +42,22 @@ func (h *Host) capabilities(entry catalog.Entry) ([]string, error) {
 	return slices.DeleteFunc(current, func(name string) bool { return !slices.Contains(wanted, name) }), nil
 }
 
+// cdiFolders are where the host describes devices that containers can ask for: the Container Device Interface's defaults.
+var cdiFolders = []string{"/etc/cdi", "/var/run/cdi"}
+
+// cdiDevices are the nodes of all devices when the host describes some: an engine that hands one to a RUN step looks at its node
+// first. The engine itself cannot open them.
+func (h *Host) cdiDevices() ([]specs.LinuxDevice, error) {
+	if !slices.ContainsFunc(cdiFolders, exists) {
+		return nil, nil
+	}
+	devices, err := oci.HostDevices()
+	if err != nil {
+		return nil, fmt.Errorf("listing the runner's devices: %w", err)
+	}
+	return devices, nil
+}
+
 // names are the files that an engine finds hosts by.
 type names struct {
 	hosts, resolvConf string // sources of the mounts
@@ -49,6 +66,10 @@ type names struct {
 // spec gives the engine's OCI runtime spec. Its root is the task's "rootfs".
 func (h *Host) spec(entry catalog.Entry, at place, command contract.Command, names names) (*specs.Spec, error) {
 	capabilities, err := h.capabilities(entry)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := h.cdiDevices()
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +93,7 @@ func (h *Host) spec(entry catalog.Entry, at place, command contract.Command, nam
 				{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
 			},
 			CgroupsPath: at.engineCgroup,
+			Devices:     devices,
 			Resources: &specs.LinuxResources{
 				// To make nodes of any device in layers, to use those that every container has (runc adds them).
 				Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}, {Allow: true, Access: "m"}},
@@ -109,6 +131,11 @@ func (h *Host) mounts(entry catalog.Entry, at place, names names) []specs.Mount 
 		}
 	}
 	list = append(list, readOnlyAt("/etc/hosts", names.hosts), readOnlyAt("/etc/resolv.conf", names.resolvConf))
+	for _, folder := range cdiFolders {
+		if exists(folder) {
+			list = append(list, readOnly(folder))
+		}
+	}
 	// What the owner's pieces of configuration refer to, such as an authority's certificate.
 	if folder := filepath.Join(h.Paths.OwnerConfig, entry.Kind); exists(folder) {
 		list = append(list, readOnly(folder))
