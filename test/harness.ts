@@ -312,10 +312,11 @@ export function cgroupsOf(state: RunnerState): string[] {
     .filter((path) => existsSync(path));
 }
 
-/** The network namespaces of this host's processes, by inode. */
-export function networkNamespaces(): Set<string> {
+/** The network namespaces of this host's processes, or of one runner's, by inode. */
+export function networkNamespaces(of?: RunnerState): Set<string> {
   const found = new Set<string>();
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    if (of !== undefined && !readFileOrNothing(`/proc/${pid}/cgroup`).includes(of.cgroupsPath)) continue;
     try {
       found.add(readlinkSync(`/proc/${pid}/ns/net`));
     } catch {

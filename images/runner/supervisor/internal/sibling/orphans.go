@@ -2,7 +2,9 @@ package sibling
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -46,10 +48,16 @@ func (h *Host) running() []*process {
 
 // KillWork ends what the engines run, not the engines. It is for when containerd has died: an engine that waits for a task's end has
 // lost it, yet goes on reading the task's output until its last process has gone (seen with BuildKit's executor, which hung for good).
-// Killed, the build fails at once and by name.
+// Killed, the build fails at once and by name. BuildKit before 0.15 puts its work into a cgroup of its own choice: so it is looked for
+// in the bundles of the engine's namespace too.
 func (h *Host) KillWork() {
 	for _, p := range h.running() {
-		if err := cgroup.KillAndRemove(h.Paths.Cgroup, p.at.workCgroup, workTimeout); err != nil {
+		bundles := filepath.Join(h.Paths.ContainerdState, taskBundles, p.at.namespace)
+		err := errors.Join(
+			killInits("/proc", bundles),
+			cgroup.KillAndRemove(h.Paths.Cgroup, p.at.workCgroup, workTimeout),
+		)
+		if err != nil {
 			h.Log.Warn("work not ended", "engine", p.starter.entry.Name(), "error", err.Error())
 		}
 	}
