@@ -88,6 +88,8 @@ func (d disk) RemoveLine(_ context.Context, kind, line string) error {
 	return os.RemoveAll(filepath.Join(d.at.EngineState, kind, line))
 }
 
+func (disk) TouchLine(string, string) {}
+
 func (d disk) Images(context.Context) ([]fleet.Image, error) {
 	return []fleet.Image{{Kind: "buildkit", Version: "0.29.0", Bytes: 7}, {Kind: "buildkit", Version: "0.13.2", Bytes: 8}}, nil
 }

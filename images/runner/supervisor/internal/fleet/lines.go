@@ -18,6 +18,8 @@ import (
 type Disk interface {
 	LineUse(ctx context.Context, kind, line string) (bytes int64, lastUsed time.Time, err error)
 	RemoveLine(ctx context.Context, kind, line string) error
+	// TouchLine notes that a line is in use now.
+	TouchLine(kind, line string)
 	Images(ctx context.Context) ([]Image, error)
 	// RemoveImage does nothing but tell so when the image is in use.
 	RemoveImage(ctx context.Context, kind, version string) (used bool, err error)

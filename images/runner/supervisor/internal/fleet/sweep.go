@@ -180,6 +180,9 @@ func (f *Fleet) things(ctx context.Context) ([]gc.Thing, error) {
 		if line.Holder != "" || !line.LastUsed.IsZero() {
 			onDisk++
 		}
+		if line.Holder != "" {
+			f.options.Disk.TouchLine(line.Kind, line.Line) // who is killed cannot do it at the end
+		}
 		used += line.Bytes
 		if line.LastUsed.IsZero() {
 			continue // nothing of it is on disk

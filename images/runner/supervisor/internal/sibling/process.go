@@ -73,8 +73,7 @@ func (p *process) kill() (engine.Ending, error) {
 		<-p.exited
 	}
 	closed := p.pidfd.Close()
-	now := time.Now()
-	_ = os.Chtimes(p.at.state, now, now) // when its line was last used; for what it takes
+	touch(p.at.state)
 	exit, err := p.starter.host.clear(context.Background(), p.starter.entry, p.at)
 	ending := engine.Ending{Status: "exit status unknown", Output: lastLines(p.at.log, p.logOffset)}
 	if exit != nil {

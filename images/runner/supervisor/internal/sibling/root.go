@@ -15,6 +15,7 @@ func prepareFolders(at place, files map[string]string) error {
 			return err
 		}
 	}
+	touch(at.state)
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(at.run, name), []byte(content), 0o644); err != nil {
 			return err
