@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/strictjson"
 )
 
@@ -18,6 +19,7 @@ type Engine struct {
 	CPUs         float64       // of the engine and its work together; 0 for no limit, as below
 	MemoryBytes  int64
 	PIDs         int64
+	Network      string   // of what it runs: host or bridge
 	Capabilities []string // besides those of its start contract, for RUN steps without a sandbox as a rule
 }
 
@@ -27,6 +29,7 @@ type engineFile struct {
 	CPUs            float64  `json:"cpus"`
 	MemoryBytes     int64    `json:"memoryBytes"`
 	PIDs            int64    `json:"pids"`
+	Network         string   `json:"network"`
 	AddCapabilities []string `json:"addCapabilities"`
 }
 
@@ -43,7 +46,7 @@ func (s Settings) Engine(kind, version string) Engine {
 	if found, named := s.engines[kind]; named {
 		return found
 	}
-	return Engine{IdleTimeout: s.IdleTimeout}
+	return Engine{IdleTimeout: s.IdleTimeout, Network: contract.HostNetwork}
 }
 
 // validateEngines reads kinds before versions, which begin with what their kind has.
@@ -53,7 +56,7 @@ func (f file) validateEngines() (map[string]Engine, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Engines)) { // "buildkit" sorts before "buildkit/0.13.2"
 		raw, found := read[strings.Split(name, "/")[0]]
 		if !found {
-			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs}
+			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: contract.HostNetwork}
 		}
 		if !engineNamePattern.MatchString(name) {
 			return nil, fmt.Errorf("field \"engines\": %q is neither a kind nor <kind>/<version>", name)
@@ -84,6 +87,8 @@ func (f engineFile) validate() (Engine, error) {
 		return Engine{}, fmt.Errorf("field \"memoryBytes\": %d is neither 0 (no limit) nor at least %d", f.MemoryBytes, smallestMemory)
 	case f.PIDs < 0:
 		return Engine{}, fmt.Errorf("field \"pids\": %d is below 0 (no limit)", f.PIDs)
+	case f.Network != contract.HostNetwork && f.Network != contract.BridgeNetwork:
+		return Engine{}, fmt.Errorf("field \"network\": %q is neither host nor bridge", f.Network)
 	}
 	for _, name := range f.AddCapabilities {
 		if !capabilityPattern.MatchString(name) {
@@ -91,7 +96,7 @@ func (f engineFile) validate() (Engine, error) {
 		}
 	}
 	return Engine{
-		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs, Capabilities: f.AddCapabilities,
+		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs, Network: f.Network, Capabilities: f.AddCapabilities,
 	}, nil
 }
 

@@ -27,7 +27,9 @@ func (h *Host) command(entry catalog.Entry, at place) (contract.Command, error) 
 		Cgroup:           at.workCgroup,
 		CacheBytes:       cache,
 		FreeBytes:        free,
-	})
+		NetworkConfig:    at.networkConfig,
+		NetworkPlugins:   h.Paths.CNI,
+	}, h.Owner.Engine(entry.Kind, entry.Version).Network)
 }
 
 // capabilities are those that the start contract lists and the owner adds, as far as the runner has them: what its bounding set
@@ -109,6 +111,11 @@ func (h *Host) mounts(entry catalog.Entry, at place, names names) []specs.Mount 
 		}
 	}
 	list = append(list, readOnlyAt("/etc/hosts", names.hosts), readOnlyAt("/etc/resolv.conf", names.resolvConf))
+	if h.Owner.Engine(entry.Kind, entry.Version).Network == contract.BridgeNetwork {
+		// CNI's libraries and plugins keep there who has which address: for as long as the engine lives.
+		list = append(list, readOnly(h.Paths.CNI),
+			specs.Mount{Destination: "/var/lib/cni", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=700"}})
+	}
 	// What the owner's pieces of configuration refer to, such as an authority's certificate.
 	if folder := filepath.Join(h.Paths.OwnerConfig, entry.Kind); exists(folder) {
 		list = append(list, readOnly(folder))
