@@ -7,7 +7,7 @@ export default defineConfig({
   go: '1.26.8',
   compression: { format: 'zstd', level: 3, frameBytes: 4 * 1024 * 1024 },
   engines: [{ kind: buildkit, versions: ['0.34', '0.29.0', '0.16.0', '0.13.2'] }],
-  runner: { containerd: '2.4.2', runc: '1.5.2', bake: 'buildkit' },
+  runner: { containerd: '2.4.2', runc: '1.5.2', cni: '1.9.1', bake: 'buildkit' },
   debian: {
     // runc is C and Go: its compiler, with the C library and libseccomp that it is linked with.
     cToolchain: [

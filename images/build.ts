@@ -136,10 +136,11 @@ async function buildPlatform(options: BuildOptions, platform: string): Promise<P
   if (baked === undefined) throw new TypeError('parseConfig lets no runner.bake through that has no engine');
   const version = packageVersion(root, 'images/runner');
   const own = [await compiled(parts.bedplated), await compiled(parts.containerd), await compiled(parts.runc)];
+  const plugins = await compiled(parts.cni);
   const bakedName = `${baked.engine.kind.kind}/${baked.engine.version}`;
   const runnerLayer = await pack(
     'runner',
-    runnerEntries(own, { version, default: bakedName, basePaths: base.paths }),
+    runnerEntries(own, plugins, { version, default: bakedName, basePaths: base.paths }),
     parts.runnerEpoch,
   );
   return {

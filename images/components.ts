@@ -23,10 +23,13 @@ export interface Components {
   readonly bedplated: CompileInput;
   readonly containerd: CompileInput;
   readonly runc: CompileInput;
+  readonly cni: CompileInput;
   readonly runnerEpoch: number;
   /** Newest first within a kind. */
   readonly engines: readonly LockedEngine[];
 }
+
+const UPSTREAM = Object.keys(RUNNER_COMPONENTS) as (keyof typeof RUNNER_COMPONENTS)[];
 
 const OWN_TAGS = ['osusergo', 'netgo', 'static_build', 'no_btrfs', 'no_devmapper', 'no_zfs'];
 
@@ -71,7 +74,8 @@ export function components(options: {
     ),
     containerd: upstream('containerd'),
     runc: upstream('runc'),
-    runnerEpoch: Math.max(lockedComponent(lock, 'containerd').epoch, lockedComponent(lock, 'runc').epoch),
+    cni: upstream('cni'),
+    runnerEpoch: Math.max(...UPSTREAM.map((name) => lockedComponent(lock, name).epoch)),
     engines,
   };
 }

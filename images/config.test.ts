@@ -7,7 +7,7 @@ const config = defineConfig({
   go: '1.26.8',
   compression: { format: 'zstd', level: 3, frameBytes: 1 << 22 },
   engines: [{ kind: buildkit, versions: ['0.34'] }],
-  runner: { containerd: '2.4.2', runc: '1.5.2', bake: 'buildkit' },
+  runner: { containerd: '2.4.2', runc: '1.5.2', cni: '1.9.1', bake: 'buildkit' },
   debian: { cToolchain: [{ name: 'gcc' }], base: [{ name: 'ca-certificates' }], smoke: [{ name: 'busybox-static' }] },
 });
 
@@ -37,7 +37,7 @@ test.each([
     { ...config, engines: [{ kind: 'buildkit', versions: ['0.34'] }] },
     'engines[0].kind: not an engine kind',
   ],
-  ['a missing field', { ...config, runner: { containerd: '2.4.2', bake: 'buildkit' } }, 'runner.runc'],
+  ['a missing field', { ...config, runner: { containerd: '2.4.2', cni: '1.9.1', bake: 'buildkit' } }, 'runner.runc'],
   [
     'a baked kind that is not built',
     { ...config, runner: { ...config.runner, bake: 'moby' } },

@@ -39,6 +39,8 @@ const schema = z.strictObject({
   runner: z.strictObject({
     containerd: range,
     runc: range,
+    /** containernetworking's plugins. */
+    cni: range,
     /** The engine that is baked in, as `<kind>`: the newest of that kind. */
     bake: z.string(),
   }),

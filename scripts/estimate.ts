@@ -10,6 +10,7 @@ import type { Context } from './context.ts';
 const CPU_SECONDS: Readonly<Record<string, number>> = {
   containerd: 190,
   runc: 35,
+  cni: 20,
   buildkit: 190,
   bedplated: 60,
   'bedplate-layer': 20,
@@ -24,6 +25,7 @@ export function announceCompiles(config: Config, lock: Lock, context: Context): 
       parts.bedplated,
       parts.containerd,
       parts.runc,
+      parts.cni,
       ...parts.engines.map((engine) => engine.input),
     ];
   });

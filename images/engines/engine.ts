@@ -12,6 +12,8 @@ export interface StartContract {
   /** Written to ${run} before each start, by name. */
   readonly files: Readonly<Record<string, string>>;
   readonly defaults: Readonly<Record<string, string>>;
+  /** What each network that it can have adds to the files, by network and file. */
+  readonly networks: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly capabilities: readonly string[];
   readonly protocol: 'grpc' | 'http';
   readonly stopSignal: string;

@@ -1,6 +1,7 @@
 import type { GoRecipe } from '../compile/recipe.ts';
 
 const CONTAINERD = 'github.com/containerd/containerd/v2';
+const CNI = 'github.com/containernetworking/plugins';
 
 /** The upstream programs of the runner, by name: the module, and how it is compiled. */
 export const RUNNER_COMPONENTS = {
@@ -23,6 +24,16 @@ export const RUNNER_COMPONENTS = {
       tags: ['seccomp', 'netgo', 'osusergo'],
       variables: [['main.gitCommit', revision]],
       cgo: true,
+    }),
+  },
+  /** What engines with the network `bridge` run: no more than a bridge with addresses needs. */
+  cni: {
+    module: CNI,
+    recipe: (version: string): GoRecipe => ({
+      packages: ['main/bridge', 'main/loopback', 'ipam/host-local'].map((name) => `${CNI}/plugins/${name}`),
+      tags: ['osusergo', 'netgo', 'static_build'],
+      variables: [[`${CNI}/pkg/utils/buildversion.BuildVersion`, `v${version}`]],
+      cgo: false,
     }),
   },
 } as const;

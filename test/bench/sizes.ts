@@ -27,7 +27,7 @@ interface Row {
 }
 
 const rows: Row[] = [];
-for (const input of [parts.bedplated, parts.containerd, parts.runc]) {
+for (const input of [parts.bedplated, parts.containerd, parts.runc, parts.cni]) {
   const { programs } = await compiled(input);
   rows.push(
     ...programs.map(({ name, sizeBytes }) => ({ image: 'runner', program: `${input.name}: ${name}`, sizeBytes })),

@@ -41,6 +41,15 @@ function collectorDefaults(version: string): string {
   return `[worker.containerd]\n  gc = true\n  ${limits}\n`;
 }
 
+/** Mode `bridge` of its own is younger than 0.12, has IPv4 only, and its daemons would share one bridge. */
+const NETWORKS = {
+  host: { 'buildkitd.toml': '[worker.containerd]\n  networkMode = "host"\n' },
+  bridge: {
+    'buildkitd.toml':
+      '[worker.containerd]\n  networkMode = "cni"\n  cniConfigPath = "${networkConfig}"\n  cniBinaryPath = "${networkPlugins}"\n',
+  },
+};
+
 /** Mounts, ownership and nodes of layers, chroot for file operations, namespaces and networks of RUN steps. */
 const CAPABILITIES = [
   'CAP_CHOWN',
@@ -78,7 +87,6 @@ function startContract(version: string): StartContract {
       '--containerd-worker-addr=${containerdSocket}',
       '--containerd-worker-namespace=${namespace}',
       '--containerd-worker-snapshotter=overlayfs',
-      '--containerd-worker-net=host',
       // Before 0.13 this socket sat below --root and had no flag.
       ...(gte(version, '0.13.0') ? ['--otel-socket-path=${run}/otel-grpc.sock'] : []),
     ],
@@ -86,6 +94,7 @@ function startContract(version: string): StartContract {
     // What RUN steps start is below this cgroup: so it ends when the engine does. There is no flag for it.
     files: { 'buildkitd.toml': '[worker.containerd]\n  defaultCgroupParent = "${cgroup}"\n' },
     defaults: { 'buildkitd.toml': collectorDefaults(version) },
+    networks: NETWORKS,
     capabilities: CAPABILITIES,
     protocol: 'grpc',
     stopSignal: 'SIGTERM',

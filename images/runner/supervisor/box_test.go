@@ -28,7 +28,7 @@ type box struct {
 	ended  chan error
 }
 
-const engineJSON = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "capabilities": [], "stateLine": "1",
+const engineJSON = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "networks": {"host": {}}, "capabilities": [], "stateLine": "1",
 	"protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1000, "stopTimeoutMs": 1000}`
 
 func newBox(t *testing.T) *box {

@@ -18,6 +18,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/logs"
 	"bedplate.dev/runner/supervisor/internal/metrics"
+	"bedplate.dev/runner/supervisor/internal/network"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"bedplate.dev/runner/supervisor/internal/sibling"
@@ -91,7 +92,11 @@ func serve(ctx context.Context, at paths.Paths, owner settings.Settings, image s
 		return unlessStopped(ctx, err)
 	}
 	defer func() { err = errors.Join(err, daemon.Stop()) }()
-	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Owner: owner, Account: account, Log: log}
+	bridges, err := network.Open(at.ID, owner.BridgePools)
+	if err != nil {
+		return err
+	}
+	host := &sibling.Host{Paths: at, Daemon: daemon, BasePaths: image.BasePaths, Owner: owner, Account: account, Bridges: bridges, Log: log}
 	daemon.Notify(containerd.Hooks{Died: host.KillWork, Back: host.ReapOrphans})
 	if err := clear(ctx, host, daemon); err != nil {
 		return unlessStopped(ctx, fmt.Errorf("clearing an earlier life's containers: %w", err))

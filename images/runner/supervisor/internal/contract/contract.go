@@ -30,6 +30,7 @@ type Contract struct {
 	Env            []string          `json:"env"`
 	Files          map[string]string `json:"files"`    // by name, in ${run}
 	Defaults       map[string]string `json:"defaults"` // what the owner may replace in those of Files
+	Networks       Networks          `json:"networks"` // by what the owner may choose
 	Capabilities   []string          `json:"capabilities"`
 	Protocol       string            `json:"protocol"`
 	StopSignal     string            `json:"stopSignal"`
@@ -79,7 +80,7 @@ var (
 )
 
 // ownNames are in ${run} already: the runner's.
-var ownNames = []string{"engine.sock", "rootfs", "hosts", "resolv.conf"}
+var ownNames = []string{"engine.sock", "rootfs", "hosts", "resolv.conf", NetworkFile}
 
 const longestTimeoutMs = 24 * 60 * 60 * 1000
 
@@ -155,6 +156,9 @@ func (c Contract) validateCommand() error {
 			return fmt.Errorf("field \"defaults\": %q is not a .toml file of \"files\"", name)
 		}
 	}
+	if err := c.validateNetworks(); err != nil {
+		return err
+	}
 	if c.Capabilities == nil {
 		return errors.New("field \"capabilities\" is missing")
 	}
@@ -164,6 +168,9 @@ func (c Contract) validateCommand() error {
 		}
 	}
 	contents := append(slices.Collect(maps.Values(c.Files)), slices.Collect(maps.Values(c.Defaults))...)
+	for _, files := range c.Networks {
+		contents = append(contents, slices.Collect(maps.Values(files))...)
+	}
 	for field, texts := range map[string][]string{"args": c.Args, "env": c.Env, "files": contents} {
 		for _, text := range texts {
 			if strings.ContainsRune(text, 0) {

@@ -13,7 +13,8 @@ import (
 const good = `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "stateLine": "0.34",
 	"args": ["/opt/bedplate/engines/buildkit/0.34.2/bin/buildkitd", "--addr", "unix://${socket}", "--root=${state}"],
 	"env": ["PATH=/usr/bin:/bin", "NS=${namespace}"], "files": {"buildkitd.toml": "root = ${state}"},
-	"defaults": {"buildkitd.toml": "most = ${cacheBytes}, ${freeBytes}"}, "capabilities": ["CAP_SYS_ADMIN"], "protocol": "grpc", "stopSignal": "SIGTERM",
+	"defaults": {"buildkitd.toml": "most = ${cacheBytes}, ${freeBytes}"},
+	"networks": {"host": {}, "bridge": {"buildkitd.toml": "cni = ${networkConfig}, ${networkPlugins}"}}, "capabilities": ["CAP_SYS_ADMIN"], "protocol": "grpc", "stopSignal": "SIGTERM",
 	"startTimeoutMs": 60000, "stopTimeoutMs": 30000}`
 
 func TestDecode(t *testing.T) {
@@ -42,6 +43,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{`${socket}`, `${socket`}:                                  "not closed",
 		{`${namespace}`, `${home}`}:                                "${home}",
 		{`"NS=${namespace}"`, `"NS"`}:                              "NAME=value",
+		{`"host": {}`, `"none": {}`}:                               `"none" is neither host nor bridge`,
+		{`"host": {}`, `"host": {"other.toml": ""}`}:               `"other.toml" of host is not`,
+		{`${networkConfig}`, `${networkConfi}`}:                    "${networkConfi} is not a placeholder",
+		{`"networks"`, `"network"`}:                                "network",
 		{`"NS=${namespace}"`, `"TMPDIR=/tmp"`}:                     "TMPDIR",
 		{`"NS=${namespace}"`, `"NS=\u0000"`}:                       "NUL",
 		{`"grpc"`, `"tcp"`}:                                        "protocol",
@@ -76,7 +81,7 @@ func TestCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command, err := c.Command(Values{Socket: "/run/s", State: "${run}", Namespace: "n"})
+	command, err := c.Command(Values{Socket: "/run/s", State: "${run}", Namespace: "n", NetworkConfig: "/c"}, BridgeNetwork)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +91,21 @@ func TestCommand(t *testing.T) {
 	if got, want := command.Files["buildkitd.toml"], "root = ${run}"; got != want {
 		t.Errorf("file %q, want %q", got, want)
 	}
+	if got, want := command.Network["buildkitd.toml"], "cni = /c, "; got != want {
+		t.Errorf("network %q, want %q", got, want)
+	}
 	if want := []string{"PATH=/usr/bin:/bin", "NS=n"}; !slices.Equal(command.Env, want) {
 		t.Errorf("env %q, want %q", command.Env, want)
+	}
+}
+
+func TestANetworkThatTheEngineLacksIsNamed(t *testing.T) {
+	c, err := Decode([]byte(strings.Replace(good, `"bridge": {"buildkitd.toml": "cni = ${networkConfig}, ${networkPlugins}"}`, `"host": {}`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Command(Values{}, BridgeNetwork); err == nil || !strings.Contains(err.Error(), `buildkit-0.34.2 cannot have the network "bridge" (it can have: host)`) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -111,8 +129,10 @@ func FuzzDecode(f *testing.F) {
 		if strings.ContainsAny(c.ID(), "/\x00 ") || c.Signal() == 0 {
 			t.Errorf("accepted %+v", c)
 		}
-		if _, err := c.Command(Values{}); err != nil {
-			t.Errorf("accepted, but: %v", err)
+		for network := range c.Networks {
+			if _, err := c.Command(Values{}, network); err != nil {
+				t.Errorf("accepted, but: %v", err)
+			}
 		}
 		again, err := json.Marshal(c)
 		if err != nil {

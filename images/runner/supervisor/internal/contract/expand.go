@@ -16,6 +16,8 @@ type Values struct {
 	Cgroup           string // ${cgroup}
 	CacheBytes       int64  // ${cacheBytes}
 	FreeBytes        int64  // ${freeBytes}
+	NetworkConfig    string // ${networkConfig}
+	NetworkPlugins   string // ${networkPlugins}
 }
 
 // Command is how an engine is started, with every placeholder replaced.
@@ -23,29 +25,42 @@ type Command struct {
 	Args, Env []string
 	Files     map[string]string // by name, in ${run}
 	Defaults  map[string]string // what the owner may replace in them
+	Network   map[string]string // what the chosen network adds to them
 }
 
-// Command replaces every placeholder.
-func (c Contract) Command(values Values) (Command, error) {
-	command := Command{Files: map[string]string{}, Defaults: map[string]string{}}
-	var err error
+// Command replaces every placeholder. The network is one of Networks.
+func (c Contract) Command(values Values, network string) (Command, error) {
+	added, err := c.network(network)
+	if err != nil {
+		return Command{}, err
+	}
+	var command Command
 	if command.Args, err = expandAll(c.Args, values); err != nil {
 		return Command{}, err
 	}
 	if command.Env, err = expandAll(c.Env, values); err != nil {
 		return Command{}, err
 	}
-	for name, content := range c.Files {
-		if command.Files[name], err = expand(content, values); err != nil {
-			return Command{}, err
-		}
-	}
-	for name, content := range c.Defaults {
-		if command.Defaults[name], err = expand(content, values); err != nil {
+	for from, into := range map[*map[string]string]*map[string]string{
+		&c.Files: &command.Files, &c.Defaults: &command.Defaults, &added: &command.Network,
+	} {
+		if *into, err = expandFiles(*from, values); err != nil {
 			return Command{}, err
 		}
 	}
 	return command, nil
+}
+
+func expandFiles(files map[string]string, values Values) (map[string]string, error) {
+	out := map[string]string{}
+	for name, content := range files {
+		expanded, err := expand(content, values)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = expanded
+	}
+	return out, nil
 }
 
 func expandAll(texts []string, values Values) ([]string, error) {
@@ -100,6 +115,10 @@ func (v Values) get(name string) (string, error) {
 		return strconv.FormatInt(v.CacheBytes, 10), nil
 	case "freeBytes":
 		return strconv.FormatInt(v.FreeBytes, 10), nil
+	case "networkConfig":
+		return v.NetworkConfig, nil
+	case "networkPlugins":
+		return v.NetworkPlugins, nil
 	}
-	return "", fmt.Errorf("${%s} is not a placeholder (known are socket, state, run, containerdSocket, namespace, cgroup, cacheBytes, freeBytes)", name)
+	return "", fmt.Errorf("${%s} is not a placeholder (known are socket, state, run, containerdSocket, namespace, cgroup, cacheBytes, freeBytes, networkConfig, networkPlugins)", name)
 }

@@ -44,7 +44,7 @@ func (broken) Start(context.Context, bool) (engine.Process, error) {
 
 func engineJSON(version string) string {
 	return strings.ReplaceAll(`{"schemaVersion": 1, "kind": "buildkit", "version": "VERSION",
-		"args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "capabilities": [], "stateLine": "1", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
+		"args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "networks": {"host": {}}, "capabilities": [], "stateLine": "1", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`,
 		"VERSION", version)
 }
 

@@ -56,7 +56,7 @@ func open(t *testing.T, disk *shelf, limits settings.Disk) *Fleet {
 	t.Helper()
 	at := paths.At(t.TempDir())
 	prefix := filepath.Join(at.Engines, "buildkit", "0.34.2")
-	text := `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "args": ["/bin/x"], "env": [], "files": {}, "defaults": {},
+	text := `{"schemaVersion": 1, "kind": "buildkit", "version": "0.34.2", "args": ["/bin/x"], "env": [], "files": {}, "defaults": {}, "networks": {"host": {}},
 		"capabilities": [], "stateLine": "0.34", "protocol": "grpc", "stopSignal": "SIGTERM", "startTimeoutMs": 1, "stopTimeoutMs": 1}`
 	if err := errors.Join(os.MkdirAll(prefix, 0o755), os.WriteFile(prefix+"/engine.json", []byte(text), 0o644)); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,28 @@ func Apply(folder, kind, version string, files, defaults map[string]string) (map
 	return applied, nil
 }
 
+// Merge adds to some of the contract's TOML files what the contract has for a case; it wins.
+func Merge(files, added map[string]string) (map[string]string, error) {
+	merged := maps.Clone(files)
+	for name, text := range added {
+		own, err := parseOwn(files[name])
+		if err != nil {
+			return nil, err
+		}
+		more, err := parseOwn(text)
+		if err != nil {
+			return nil, err
+		}
+		merge(own, more)
+		written, err := toml.Marshal(own)
+		if err != nil {
+			return nil, err
+		}
+		merged[name] = string(written)
+	}
+	return merged, nil
+}
+
 func applyOne(paths []string, own, defaults string) (string, error) {
 	wanted, err := parseOwn(defaults)
 	if err != nil {

@@ -70,6 +70,13 @@ rack = "1"`)
 	}
 }
 
+func TestMerge(t *testing.T) {
+	got, err := Merge(map[string]string{"a.toml": own, "note": "as it is"}, map[string]string{"a.toml": "[worker.containerd]\nnetworkMode = 'host'\n"})
+	if err != nil || got["note"] != "as it is" || got["a.toml"] != "[worker]\n[worker.containerd]\ndefaultCgroupParent = '/x'\nnetworkMode = 'host'\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for text, part := range map[string]string{
 		"[worker.containerd]\ndefaultCgroupParent = \"/mine\"\n": "worker.containerd.defaultCgroupParent is the runner's to set",

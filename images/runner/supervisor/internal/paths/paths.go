@@ -6,6 +6,7 @@ import "path/filepath"
 // Paths holds every fixed path of the runner. All are absolute.
 type Paths struct {
 	Bin         string // containerd, shim, runc
+	CNI         string // plugins for engines with a bridge
 	RunnerFile  string // what the image says of itself
 	Engines     string // baked engines, <kind>/<version>/
 	Settings    string // bedplated.json, optional
@@ -15,6 +16,7 @@ type Paths struct {
 	Control     string // the control API's socket
 	State       string // the volume
 	Lock        string
+	ID          string // of the runner: its bridges have it in their names
 	Reserve     string // a file that takes space for when the disk is full
 	Local       string // OCI layout of engine images
 	Logs        string
@@ -34,6 +36,7 @@ func At(root string) Paths {
 	at := func(path string) string { return filepath.Join(root, path) }
 	return Paths{
 		Bin:         at("/opt/bedplate/runner/bin"),
+		CNI:         at("/opt/bedplate/runner/cni"),
 		RunnerFile:  at("/opt/bedplate/runner/runner.json"),
 		Engines:     at("/opt/bedplate/engines"),
 		Settings:    at("/etc/bedplate/bedplated.json"),
@@ -43,6 +46,7 @@ func At(root string) Paths {
 		Control:     at("/run/bedplate/control.sock"),
 		State:       at("/var/lib/bedplate"),
 		Lock:        at("/var/lib/bedplate/lock"),
+		ID:          at("/var/lib/bedplate/id"),
 		Reserve:     at("/var/lib/bedplate/reserve"),
 		Local:       at("/var/lib/bedplate/local"),
 		Logs:        at("/var/lib/bedplate/log"),

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/strictjson"
 )
 
@@ -19,6 +20,7 @@ type Engine struct {
 	MemoryBytes  int64
 	PIDs         int64
 	StateLine    string   // in place of its start contract's; "" for that one
+	Network      string   // of what it runs: host or bridge
 	Capabilities []string // besides those of its start contract, for RUN steps without a sandbox as a rule
 }
 
@@ -29,6 +31,7 @@ type engineFile struct {
 	MemoryBytes     int64    `json:"memoryBytes"`
 	PIDs            int64    `json:"pids"`
 	StateLine       string   `json:"stateLine"`
+	Network         string   `json:"network"`
 	AddCapabilities []string `json:"addCapabilities"`
 }
 
@@ -46,7 +49,7 @@ func (s Settings) Engine(kind, version string) Engine {
 	if found, named := s.engines[kind]; named {
 		return found
 	}
-	return Engine{IdleTimeout: s.IdleTimeout}
+	return Engine{IdleTimeout: s.IdleTimeout, Network: contract.HostNetwork}
 }
 
 // validateEngines reads kinds before versions, which begin with what their kind has.
@@ -56,7 +59,7 @@ func (f file) validateEngines() (map[string]Engine, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Engines)) { // "buildkit" sorts before "buildkit/0.13.2"
 		raw, found := read[strings.Split(name, "/")[0]]
 		if !found {
-			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs}
+			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: contract.HostNetwork}
 		}
 		if !engineNamePattern.MatchString(name) {
 			return nil, fmt.Errorf("field \"engines\": %q is neither a kind nor <kind>/<version>", name)
@@ -89,6 +92,8 @@ func (f engineFile) validate() (Engine, error) {
 		return Engine{}, fmt.Errorf("field \"stateLine\": %q is not a state line such as \"0.34\"", f.StateLine)
 	case f.PIDs < 0:
 		return Engine{}, fmt.Errorf("field \"pids\": %d is below 0 (no limit)", f.PIDs)
+	case f.Network != contract.HostNetwork && f.Network != contract.BridgeNetwork:
+		return Engine{}, fmt.Errorf("field \"network\": %q is neither host nor bridge", f.Network)
 	}
 	for _, name := range f.AddCapabilities {
 		if !capabilityPattern.MatchString(name) {
@@ -96,7 +101,8 @@ func (f engineFile) validate() (Engine, error) {
 		}
 	}
 	return Engine{
-		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs, StateLine: f.StateLine, Capabilities: f.AddCapabilities,
+		IdleTimeout: idle, CPUs: f.CPUs, MemoryBytes: f.MemoryBytes, PIDs: f.PIDs,
+		StateLine: f.StateLine, Network: f.Network, Capabilities: f.AddCapabilities,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,7 +34,8 @@ type Settings struct {
 	TLSSuffix   string        // of the TLS server names that mean an engine
 	Disk        Disk
 	DNS         DNS
-	ExtraHosts  string // lines of hosts(5) for engines
+	ExtraHosts  string         // lines of hosts(5) for engines
+	BridgePools []netip.Prefix // what engines' bridges get subnets of
 
 	engines map[string]Engine // by "<kind>" and "<kind>/<version>"
 }
@@ -52,6 +54,7 @@ type file struct {
 	Disk          json.RawMessage   `json:"disk"`
 	DNS           json.RawMessage   `json:"dns"`
 	ExtraHosts    map[string]string `json:"extraHosts"`
+	BridgePools   []string          `json:"bridgePools"`
 
 	Engines map[string]json.RawMessage `json:"engines"`
 }
@@ -142,6 +145,9 @@ func (f file) validate() (Settings, error) {
 		return Settings{}, err
 	}
 	if settings.ExtraHosts, err = hosts(f.ExtraHosts); err != nil {
+		return Settings{}, err
+	}
+	if settings.BridgePools, err = bridgePools(f.BridgePools); err != nil {
 		return Settings{}, err
 	}
 	return settings, nil

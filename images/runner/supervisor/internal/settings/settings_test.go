@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,6 +24,7 @@ var month = 30 * 24 * time.Hour
 // with gives the defaults of what the owner has not named.
 func with(s Settings) Settings {
 	s.engines = map[string]Engine{}
+	s.BridgePools, _ = bridgePools(nil)
 	s.Disk = Disk{FreeBytes: -1, LineMaxAge: month, ImageMaxAge: month}
 	return s
 }
@@ -53,6 +55,7 @@ func TestLoad(t *testing.T) {
 
 func TestLoadNamesFileAndField(t *testing.T) {
 	for text, field := range map[string]string{
+		`{"engines": {"buildkit": {"network": "none"}}}`:                "network",
 		`{"idleTimeout": 1}`:                                            "idleTimeout",
 		`{"idleTimeoutMs": "1"}`:                                        "idleTimeoutMs",
 		`{"idleTimeoutMs": -1}`:                                         "idleTimeoutMs",
@@ -129,17 +132,37 @@ func TestLoadRunner(t *testing.T) {
 
 func TestEngines(t *testing.T) {
 	s, err := Load(write(t, "bedplated.json", `{"idleTimeoutMs": 1000, "engines": {
-		"buildkit/0.13.2": {"pids": 99, "idleTimeoutMs": 0},
-		"buildkit": {"cpus": 1.5, "memoryBytes": 536870912, "pids": 50, "addCapabilities": ["CAP_SYS_PTRACE"]}}}`))
+		"buildkit/0.13.2": {"pids": 99, "idleTimeoutMs": 0, "network": "host"},
+		"buildkit": {"cpus": 1.5, "memoryBytes": 536870912, "pids": 50, "addCapabilities": ["CAP_SYS_PTRACE"], "network": "bridge"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kind := Engine{IdleTimeout: time.Second, CPUs: 1.5, MemoryBytes: 512 << 20, PIDs: 50, Capabilities: []string{"CAP_SYS_PTRACE"}}
+	kind := Engine{IdleTimeout: time.Second, Network: "bridge", CPUs: 1.5, MemoryBytes: 512 << 20, PIDs: 50, Capabilities: []string{"CAP_SYS_PTRACE"}}
 	version := kind
-	version.IdleTimeout, version.PIDs = 0, 99
-	for name, want := range map[string]Engine{"buildkit/0.13.2": version, "buildkit/0.34.2": kind, "docker/29.0.0": {IdleTimeout: time.Second}} {
+	version.IdleTimeout, version.PIDs, version.Network = 0, 99, "host"
+	for name, want := range map[string]Engine{"buildkit/0.13.2": version, "buildkit/0.34.2": kind, "docker/29.0.0": {IdleTimeout: time.Second, Network: "host"}} {
 		if got := s.Engine(strings.Split(name, "/")[0], strings.Split(name, "/")[1]); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestBridgePools(t *testing.T) {
+	s, err := Load(write(t, "bedplated.json", `{"bridgePools": ["10.1.0.0/16", "fd00:1::/48"]}`))
+	if err != nil || fmt.Sprint(s.BridgePools) != "[10.1.0.0/16 fd00:1::/48]" {
+		t.Errorf("got %v, %v", s.BridgePools, err)
+	}
+	if s, err = Load(write(t, "bedplated.json", `{}`)); err != nil || len(s.BridgePools) != len(defaultPools) || s.BridgePools[0].String() != defaultPools[0] {
+		t.Errorf("without any: got %v, %v", s.BridgePools, err)
+	}
+	for text, part := range map[string]string{
+		`[]`: "is empty", `["10.1.0.0"]`: "not a range", `["10.1.0.1/16"]`: "not a range", `["10.1.0.0/25"]`: "between /8 and /24",
+		`["fd00::/65"]`: "between /16 and /64", `["::/0"]`: "between /16 and /64", `["::ffff:10.0.0.0/112"]`: "not a range",
+	} {
+		path := write(t, "bedplated.json", `{"bridgePools": `+text+`}`)
+		_, err := Load(path)
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), `field "bridgePools"`) || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: got %v, want an error with the file, the field and %q", text, err, part)
 		}
 	}
 }

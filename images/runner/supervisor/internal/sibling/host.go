@@ -16,6 +16,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/mounts"
+	"bedplate.dev/runner/supervisor/internal/network"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"github.com/containerd/errdefs"
@@ -36,6 +37,7 @@ type Host struct {
 	Daemon    *containerd.Daemon
 	Owner     settings.Settings
 	Account   *gc.Account
+	Bridges   *network.Bridges
 	BasePaths []string // runner.json's: what a baked engine sees of the runner's root
 	Log       *slog.Logger
 
@@ -48,6 +50,7 @@ type Host struct {
 // place is where one engine's things are.
 type place struct {
 	state, tmp, run, rootfs, socket, log string
+	networkConfig                        string
 	namespace                            string // containerd's, of what the engine runs: its state line's
 	temporary                            bool   // state and namespace end with the engine
 	cgroup                               string // of the engine with what it runs
@@ -75,11 +78,13 @@ func (h *Host) place(c contract.Contract, temporary bool) place {
 		socket:    filepath.Join(run, "engine.sock"),
 		log:       filepath.Join(h.Paths.Logs, c.ID()+".log"),
 
+		networkConfig: filepath.Join(run, contract.NetworkFile),
+
 		cgroup: group, engineCgroup: group + "/engine", workCgroup: group + "/work",
 	}
 }
 
-// ClearAll removes the containers, tasks and temporary lines of an earlier life.
+// ClearAll removes the containers, tasks, bridges and temporary lines of an earlier life.
 func (h *Host) ClearAll(ctx context.Context) error {
 	names, err := h.Daemon.Client().NamespaceService().List(ctx)
 	if err != nil {
@@ -89,11 +94,11 @@ func (h *Host) ClearAll(ctx context.Context) error {
 	for _, name := range names {
 		failed = append(failed, h.clearNamespace(ctx, name))
 	}
-	return errors.Join(append(failed, h.removeTemporaryLines(ctx))...)
+	return errors.Join(append(failed, h.Bridges.RemoveAll(), h.removeTemporaryLines(ctx))...)
 }
 
 // clear removes everything of an engine that does not run any more, or is not to: its container, the tasks and containers
-// it left in its namespace, their processes, cgroups and mounts, ${run} and what is in TMPDIR. Its ${state} and its images
+// it left in its namespace, their processes, cgroups, mounts and bridge, ${run} and what is in TMPDIR. Its ${state} and its images
 // and snapshots stay, unless they are temporary. It needs the state line. It waits for containerd when that is away. exit is the engine's exit status if there was a task.
 func (h *Host) clear(ctx context.Context, entry catalog.Entry, at place) (exit *uint32, err error) {
 	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
@@ -111,6 +116,7 @@ func (h *Host) clear(ctx context.Context, entry catalog.Entry, at place) (exit *
 		mounts.DetachBelow(at.state),
 		mounts.EmptyBelow(at.tmp),
 		mounts.EmptyBelow(at.run),
+		h.Bridges.Remove(entry.ID()),
 	)
 	if at.temporary {
 		err = errors.Join(err, h.removeLine(ctx, at.namespace, at.state))

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"bedplate.dev/runner/supervisor/internal/catalog"
+	"bedplate.dev/runner/supervisor/internal/contract"
 )
 
 // prepareFolders makes the engine's folders, which clear has emptied, and the files of its contract.
@@ -58,6 +61,18 @@ func (h *Host) writeNames(at place) (names, error) {
 	}
 	resolvConf, err := ownOr(filepath.Join(at.run, "resolv.conf"), "/etc/resolv.conf", "")
 	return names{hosts: hosts, resolvConf: resolvConf}, err
+}
+
+// makeNetwork makes the engine's bridge, when the owner wants one.
+func (h *Host) makeNetwork(entry catalog.Entry, at place) error {
+	if h.Owner.Engine(entry.Kind, entry.Version).Network != contract.BridgeNetwork {
+		return nil
+	}
+	conflist, err := h.Bridges.Make(entry.ID())
+	if err != nil {
+		return fmt.Errorf("network of builds: %w", err)
+	}
+	return os.WriteFile(at.networkConfig, conflist, 0o644)
 }
 
 // ownOr gives the runner's own file when there is nothing to add, else one at path that has both.

@@ -28,7 +28,9 @@ func (h *Host) command(entry catalog.Entry, at place) (contract.Command, error) 
 		Cgroup:           at.workCgroup,
 		CacheBytes:       cache,
 		FreeBytes:        free,
-	})
+		NetworkConfig:    at.networkConfig,
+		NetworkPlugins:   h.Paths.CNI,
+	}, h.Owner.Engine(entry.Kind, entry.Version).Network)
 }
 
 // capabilities are those that the start contract lists and the owner adds, as far as the runner has them: what its bounding set
@@ -135,6 +137,11 @@ func (h *Host) mounts(entry catalog.Entry, at place, names names) []specs.Mount 
 		if exists(folder) {
 			list = append(list, readOnly(folder))
 		}
+	}
+	if h.Owner.Engine(entry.Kind, entry.Version).Network == contract.BridgeNetwork {
+		// CNI's libraries and plugins keep there who has which address: for as long as the engine lives.
+		list = append(list, readOnly(h.Paths.CNI),
+			specs.Mount{Destination: "/var/lib/cni", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=700"}})
 	}
 	// What the owner's pieces of configuration refer to, such as an authority's certificate.
 	if folder := filepath.Join(h.Paths.OwnerConfig, entry.Kind); exists(folder) {

@@ -12,6 +12,7 @@ import (
 	"bedplate.dev/runner/supervisor/internal/gc"
 	"bedplate.dev/runner/supervisor/internal/layout"
 	"bedplate.dev/runner/supervisor/internal/paths"
+	"bedplate.dev/runner/supervisor/internal/settings"
 	"github.com/containerd/containerd/v2/pkg/cap"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -19,7 +20,8 @@ import (
 func entry(source catalog.Source) catalog.Entry {
 	e := catalog.Entry{Source: source, Contract: contract.Contract{
 		Kind: "buildkit", Version: "0.34.2", StateLine: "0.34", Env: []string{"NS=${namespace}"},
-		Args: []string{"/bin/d", "${socket}", "${state}", "${run}", "${containerdSocket}", "${cgroup}"},
+		Networks: contract.Networks{contract.HostNetwork: nil, contract.BridgeNetwork: nil},
+		Args:     []string{"/bin/d", "${socket}", "${state}", "${run}", "${containerdSocket}", "${cgroup}"},
 	}}
 	if source == catalog.Baked {
 		e.Prefix = "/opt/bedplate/engines/buildkit/0.34.2"
@@ -126,6 +128,27 @@ func TestMounts(t *testing.T) {
 	}
 	if err := prepareRoot(t.TempDir(), []string{"/nowhere/at/all"}); err == nil || !strings.Contains(err.Error(), "/nowhere/at/all") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestABridgeNeedsPlugins(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bedplated.json")
+	if err := os.WriteFile(file, []byte(`{"engines": {"buildkit": {"network": "bridge"}}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := settings.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for network, h := range map[string]*Host{
+		contract.HostNetwork:   {Account: &gc.Account{Path: "/"}, Paths: paths.At("/")},
+		contract.BridgeNetwork: {Account: &gc.Account{Path: "/"}, Paths: paths.At("/"), Owner: owner},
+	} {
+		list := specOf(t, h, entry(catalog.Local)).Mounts
+		plugins := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == "/opt/bedplate/runner/cni" })
+		if (plugins >= 0) != (network == contract.BridgeNetwork) || plugins >= 0 && !slices.Contains(list[plugins].Options, "ro") {
+			t.Errorf("%s: %+v", network, list)
+		}
 	}
 }
 

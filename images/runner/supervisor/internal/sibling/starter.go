@@ -54,11 +54,18 @@ func (s *starter) launch(ctx context.Context, at place) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := ownerconfig.Apply(s.host.Paths.OwnerConfig, s.entry.Kind, s.entry.Version, command.Files, command.Defaults)
+	own, err := ownerconfig.Merge(command.Files, command.Network)
+	if err != nil {
+		return nil, err
+	}
+	files, err := ownerconfig.Apply(s.host.Paths.OwnerConfig, s.entry.Kind, s.entry.Version, own, command.Defaults)
 	if err != nil {
 		return nil, err
 	}
 	if err := prepareFolders(at, files); err != nil {
+		return nil, err
+	}
+	if err := s.host.makeNetwork(s.entry, at); err != nil {
 		return nil, err
 	}
 	names, err := s.host.writeNames(at)
