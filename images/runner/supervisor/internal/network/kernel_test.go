@@ -90,6 +90,12 @@ func TestBridgesInAKernel(t *testing.T) {
 	if got := read("/proc/sys/net/ipv4/ip_forward"); got != "1" {
 		t.Errorf("ip_forward is %s", got)
 	}
+	for _, name := range []string{b.name("buildkit-0.34.2"), "lo"} {
+		want := map[bool]string{true: "0", false: "1"}[name != "lo"]
+		if got := read(acceptRA(name)); hasIPv6() && got != want {
+			t.Errorf("accept_ra of %s is %s, want %s", name, got, want)
+		}
+	}
 	families := 1
 	if hasIPv6() {
 		families = 2

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/strictjson"
 )
 
@@ -46,7 +45,7 @@ func (s Settings) Engine(kind, version string) Engine {
 	if found, named := s.engines[kind]; named {
 		return found
 	}
-	return Engine{IdleTimeout: s.IdleTimeout, Network: contract.HostNetwork}
+	return Engine{IdleTimeout: s.IdleTimeout, Network: s.Network}
 }
 
 // validateEngines reads kinds before versions, which begin with what their kind has.
@@ -56,7 +55,7 @@ func (f file) validateEngines() (map[string]Engine, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Engines)) { // "buildkit" sorts before "buildkit/0.13.2"
 		raw, found := read[strings.Split(name, "/")[0]]
 		if !found {
-			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: contract.HostNetwork}
+			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: f.Network}
 		}
 		if !engineNamePattern.MatchString(name) {
 			return nil, fmt.Errorf("field \"engines\": %q is neither a kind nor <kind>/<version>", name)
@@ -87,8 +86,9 @@ func (f engineFile) validate() (Engine, error) {
 		return Engine{}, fmt.Errorf("field \"memoryBytes\": %d is neither 0 (no limit) nor at least %d", f.MemoryBytes, smallestMemory)
 	case f.PIDs < 0:
 		return Engine{}, fmt.Errorf("field \"pids\": %d is below 0 (no limit)", f.PIDs)
-	case f.Network != contract.HostNetwork && f.Network != contract.BridgeNetwork:
-		return Engine{}, fmt.Errorf("field \"network\": %q is neither host nor bridge", f.Network)
+	}
+	if err := validateNetwork(f.Network); err != nil {
+		return Engine{}, err
 	}
 	for _, name := range f.AddCapabilities {
 		if !capabilityPattern.MatchString(name) {
