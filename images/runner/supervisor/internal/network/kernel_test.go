@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -139,6 +140,50 @@ func TestAFailedStartLeavesNothing(t *testing.T) {
 	if left, err := bridgesOf(prefix); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+func TestWithoutIPv6(t *testing.T) {
+	inNamespace(t)
+	if hasIPv6() {
+		must(t, os.WriteFile(ipv6Settings+"/default/disable_ipv6", []byte("1"), 0))
+	}
+	b, err := Open(filepath.Join(t.TempDir(), "id"), prefixes("10.213.0.0/16", "fd9c:5a21:e7d3::/48"))
+	must(t, err)
+	conflist, err := b.Make("buildkit-0.34.2")
+	must(t, err)
+	if strings.Contains(string(conflist), "fd9c") || strings.Contains(string(conflist), "::/0") {
+		t.Errorf("it has IPv6: %s", conflist)
+	}
+	if got := tables(t); len(got) != 1 {
+		t.Errorf("tables: %v", got)
+	}
+	must(t, b.RemoveAll())
+}
+
+// A host learns its routes by an interface of MTU 1400: it goes on, and steps have that MTU.
+func TestUplink(t *testing.T) {
+	inNamespace(t)
+	if !hasIPv6() {
+		t.Skip("no IPv6")
+	}
+	uplink := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "uplink", MTU: 1400}, PeerName: "router"}
+	must(t, netlink.LinkAdd(uplink))
+	must(t, netlink.LinkSetUp(uplink))
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: uplink.Attrs().Index, Dst: ipNet("::/0"), Protocol: unix.RTPROT_RA}))
+	b, err := Open(filepath.Join(t.TempDir(), "id"), prefixes("10.213.0.0/16", "fd9c:5a21:e7d3::/48"))
+	must(t, err)
+	conflist, err := b.Make("buildkit-0.34.2")
+	must(t, err)
+	if !strings.Contains(string(conflist), `"mtu":1400`) {
+		t.Errorf("the MTU: %s", conflist)
+	}
+	if got := read(acceptRA("uplink")); got != "2" {
+		t.Errorf("accept_ra of the uplink is %s", got)
+	}
+	if got := read(acceptRA("router")); got != "1" {
+		t.Errorf("accept_ra of another is %s", got)
+	}
+	must(t, b.RemoveAll())
 }
 
 func ipNet(text string) *net.IPNet {
