@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run, type Started, start, tryRun } from '../images/process.ts';
+import { bridgesOf } from '../images/runner/bridges.ts';
 import { controlClient } from '../images/runner/control.ts';
 import { addEngine } from './fixtures/engine.ts';
 import {
@@ -34,10 +35,12 @@ const work = temporaryFolder('network');
 const settings = join(work, 'bedplated.json');
 let runner: TestRunner;
 let far: Started | undefined;
+let before: Map<string, string>;
 
 beforeAll(async () => {
   const engines = { buildkit: { network: 'bridge' }, [`buildkit/${HOST}`]: { network: 'host' } };
   writeFileSync(settings, JSON.stringify({ engines }));
+  before = forwarding();
   runner = await bootRunner('network', ['--settings', settings]);
   await makeFar();
 });
@@ -47,8 +50,17 @@ afterAll(async () => {
   await tryRun('ip', ['netns', 'delete', FAR.namespace]);
   await tryRun('ip', ['link', 'delete', FAR.link]);
   await runner.down();
+  for (const [path, value] of before) if (existsSync(path)) writeFileSync(path, value);
   removeFolder(work);
 });
+
+/** What a bridge turns on in the host's kernel, and leaves on; accept_ra last, since what comes before it can change it. */
+function forwarding(): Map<string, string> {
+  const ipv6 = '/proc/sys/net/ipv6/conf';
+  const links = existsSync(ipv6) ? readdirSync(ipv6) : [];
+  const paths = ['forwarding', 'accept_ra'].flatMap((name) => links.map((link) => join(ipv6, link, name)));
+  return new Map(['/proc/sys/net/ipv4/ip_forward', ...paths].map((path) => [path, readFileSync(path, 'utf8')]));
+}
 
 /** A network namespace beside the host, with a server that says whom it sees. */
 async function makeFar(): Promise<void> {
@@ -67,11 +79,7 @@ async function makeFar(): Promise<void> {
   await eventually('the far server answers', () => opens(FAMILIES[0].there, FAR.port));
 }
 
-/** The bridges of this runner; others may be on this host. */
-function bridges(): string[] {
-  const own = `bp-${readFileSync(join(runner.state.data, 'id'), 'utf8')}`;
-  return readdirSync('/sys/class/net').filter((name) => name.startsWith(own));
-}
+const bridges = () => bridgesOf(runner.state);
 
 /** What a RUN step prints. */
 async function printedBy(version: string, script: string): Promise<string> {
@@ -119,10 +127,10 @@ test('engines have bridges and subnets of their own', async () => {
 });
 
 test('a RUN step of an engine without a bridge has the host’s network', async () => {
-  const before = bridges();
+  const others = bridges();
   const printed = await printedBy(HOST, '/bin/busybox ip -o link');
   expect(printed).toContain(`${FAR.link}@`);
-  expect(bridges()).toEqual(before);
+  expect(bridges()).toEqual(others);
 });
 
 test('what the host serves on the bridge’s address is reached', async () => {
@@ -203,15 +211,18 @@ test('an engine that cannot have the network says so to its clients', async () =
   expect(stderr).toContain('buildkit-0.99.0 cannot have the network "bridge" (it can have: host)');
 });
 
-test('a killed runner’s bridges are gone when it is up again', async () => {
-  const before = await bridgeOf(BAKED);
+test('a killed runner’s bridges are gone when it is up again, or told to be down', async () => {
+  const first = await bridgeOf(BAKED);
   await bridgeOf(OLDEST);
   process.kill(runner.pid(), 'SIGKILL');
   await eventually('the runner has died', () => !existsSync(`/proc/${runner.pid()}`));
   expect(bridges()).toHaveLength(2);
   await bedplateJson(['up', ...runner.flag, '--settings', settings]);
   expect(bridges()).toEqual([]);
-  expect((await bridgeOf(BAKED)).name).toBe(before.name);
-  await bedplateJson(['down', '--now', ...runner.flag]);
+  expect((await bridgeOf(BAKED)).name).toBe(first.name);
+  process.kill(runner.pid(), 'SIGKILL');
+  await eventually('the runner has died', () => !existsSync(`/proc/${runner.pid()}`));
+  expect(bridges()).toHaveLength(1);
+  await bedplateJson(['down', ...runner.flag]);
   expect(bridges()).toEqual([]);
 });

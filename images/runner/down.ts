@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processRuns } from '../cache.ts';
 import { readJson } from '../files.ts';
+import { removeBridges } from './bridges.ts';
 import { controlClient } from './control.ts';
 import { runc } from './runc.ts';
 import { type RunnerRecord, type RunnerState, readRecord } from './state.ts';
@@ -28,7 +29,7 @@ export interface DownOptions {
 /**
  * Stops the runner of a state folder: SIGTERM, which lets what is connected finish (the runner's own limit, `up --drain`) and stops its engines,
  * and SIGKILL when it takes longer than that and `timeoutMs`.
- * Afterwards no process, mount, cgroup or socket of it is left; images and caches stay for the next `up`.
+ * Afterwards no process, mount, cgroup, bridge or socket of it is left; images and caches stay for the next `up`.
  */
 export async function down(
   state: RunnerState,
@@ -51,7 +52,7 @@ export async function down(
   return { stopped: before.status !== 'stopped', killed };
 }
 
-/** Kills and removes the container, its cgroups and, unless they are kept, its sockets. */
+/** Kills and removes the container, its cgroups, its engines' bridges and, unless they are kept, its sockets. */
 export async function removeLeftovers(
   state: RunnerState,
   record: RunnerRecord,
@@ -63,6 +64,7 @@ export async function removeLeftovers(
     await reaped(container.lastPid());
   }
   removeCgroups(state.cgroupsPath);
+  await removeBridges(state, record);
   if (!keepSockets) rmSync(state.run, { recursive: true, force: true });
 }
 

@@ -64,7 +64,7 @@ async function examine(context: Context): Promise<Finding[]> {
       needed: 'build',
     },
     ...(await programs(['apt-get', 'dpkg-deb'], 'build, lock')),
-    ...(await programs(['skopeo', 'umoci', 'git'], 'test')),
+    ...(await programs(['skopeo', 'umoci', 'git', 'ip'], 'test')),
   ];
 }
 

@@ -30,6 +30,7 @@ export interface UpFlags {
   readonly drain?: number;
   readonly lineWait?: number;
   readonly lineConflict?: 'wait' | 'ephemeral';
+  readonly network?: 'host' | 'bridge';
   readonly tlsListen?: string;
   readonly tlsCerts?: string;
   readonly tlsSuffix?: string;
@@ -70,6 +71,12 @@ export function addUp(program: Command): void {
         'wait',
         'ephemeral',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--network <what>',
+        'of what builds run: this host’s, or a bridge of its engine’s (default: host)',
+      ).choices(['host', 'bridge']),
     )
     .option(
       '--tls-listen <address>',
@@ -133,6 +140,7 @@ function chosenSettings(flags: UpFlags): Record<string, unknown> {
     drainMs: seconds(flags.drain),
     lineWaitMs: seconds(flags.lineWait),
     lineConflict: flags.lineConflict,
+    network: flags.network,
   };
   const file = flags.settings === undefined ? {} : readSettings(flags.settings);
   return { ...file, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };

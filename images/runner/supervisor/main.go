@@ -16,6 +16,7 @@
 // Usage: bedplated [--version]
 //
 //	bedplated stand-in <socket>…    on the host, while a runner is replaced: package standin
+//	bedplated clear-bridges <file>    on the host, after a runner was killed: what it left, by the id in its state
 package main
 
 import (
@@ -29,6 +30,7 @@ import (
 
 	"bedplate.dev/runner/supervisor/internal/events"
 	"bedplate.dev/runner/supervisor/internal/logs"
+	"bedplate.dev/runner/supervisor/internal/network"
 	"bedplate.dev/runner/supervisor/internal/paths"
 	"bedplate.dev/runner/supervisor/internal/settings"
 	"bedplate.dev/runner/supervisor/internal/standin"
@@ -59,8 +61,15 @@ func run(args []string, hub *events.Hub, log *slog.Logger) error {
 		defer stop()
 		return standin.Run(ctx, args[1:], log, func() { log.Info("standing in", "sockets", len(args)-1) })
 	}
+	if len(args) == 2 && args[0] == "clear-bridges" {
+		bridges, err := network.Open(args[1], nil)
+		if err != nil {
+			return err
+		}
+		return bridges.RemoveAll()
+	}
 	if len(args) > 0 {
-		return fmt.Errorf("unknown argument %q; usage: bedplated [--version | stand-in <socket>…]", args[0])
+		return fmt.Errorf("unknown argument %q; usage: bedplated [--version | stand-in <socket>… | clear-bridges <id file>]", args[0])
 	}
 	if os.Getpid() != 1 {
 		return errors.New("bedplated is the first process of a runner's container (PID 1), and this process is not")

@@ -23,6 +23,12 @@ func createBridge(name string) error {
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("making it: %w (the kernel needs bridge, and the runner CAP_NET_ADMIN)", err)
 	}
+	// Else a step could send router advertisements, and the host would take its routes from it.
+	if path := acceptRA(name); read(path) != "" {
+		if err := set(path, read(path), "0"); err != nil {
+			return err
+		}
+	}
 	return netlink.LinkSetUp(bridge)
 }
 

@@ -2,12 +2,12 @@ package network
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // enableForwarding makes the kernel forward what the subnets' families need. It stays so: others may have come to need it.
@@ -26,27 +26,33 @@ func enableForwarding(subnets []netip.Prefix) error {
 	return nil
 }
 
-// enableIPv6Forwarding keeps the routes of a host that gets them by router advertisements: accept_ra 1 means only while it does not
-// forward, 2 always.
+// enableIPv6Forwarding keeps the routes of a host that learns them from its routers: accept_ra 1 means only while it does not forward,
+// 2 always. No other interface is told that: whoever is on it could give the host routes.
 func enableIPv6Forwarding() error {
 	all := ipv6Settings + "/all/forwarding"
 	if read(all) != "0" {
 		return nil
 	}
-	accepting, err := filepath.Glob(ipv6Settings + "/*/accept_ra")
+	routes, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_V6) })
 	if err != nil {
 		return err
 	}
-	for _, path := range accepting {
-		if read(filepath.Join(filepath.Dir(path), "forwarding")) != "0" {
+	for _, route := range routes {
+		if route.Protocol != unix.RTPROT_RA {
 			continue
 		}
-		if err := set(path, "1", "2"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		link, err := netlink.LinkByIndex(route.LinkIndex)
+		if err != nil {
+			continue // its routes have gone with it
+		}
+		if err := set(acceptRA(link.Attrs().Name), "1", "2"); err != nil {
 			return err
 		}
 	}
 	return set(all, "0", "1")
 }
+
+func acceptRA(link string) string { return ipv6Settings + "/" + link + "/accept_ra" }
 
 // read gives a kernel's setting, "" when it is not there.
 func read(path string) string {

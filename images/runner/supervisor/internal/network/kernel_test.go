@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -90,6 +91,12 @@ func TestBridgesInAKernel(t *testing.T) {
 	if got := read("/proc/sys/net/ipv4/ip_forward"); got != "1" {
 		t.Errorf("ip_forward is %s", got)
 	}
+	for _, name := range []string{b.name("buildkit-0.34.2"), "lo"} {
+		want := map[bool]string{true: "0", false: "1"}[name != "lo"]
+		if got := read(acceptRA(name)); hasIPv6() && got != want {
+			t.Errorf("accept_ra of %s is %s, want %s", name, got, want)
+		}
+	}
 	families := 1
 	if hasIPv6() {
 		families = 2
@@ -133,6 +140,50 @@ func TestAFailedStartLeavesNothing(t *testing.T) {
 	if left, err := bridgesOf(prefix); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+func TestWithoutIPv6(t *testing.T) {
+	inNamespace(t)
+	if hasIPv6() {
+		must(t, os.WriteFile(ipv6Settings+"/default/disable_ipv6", []byte("1"), 0))
+	}
+	b, err := Open(filepath.Join(t.TempDir(), "id"), prefixes("10.213.0.0/16", "fd9c:5a21:e7d3::/48"))
+	must(t, err)
+	conflist, err := b.Make("buildkit-0.34.2")
+	must(t, err)
+	if strings.Contains(string(conflist), "fd9c") || strings.Contains(string(conflist), "::/0") {
+		t.Errorf("it has IPv6: %s", conflist)
+	}
+	if got := tables(t); len(got) != 1 {
+		t.Errorf("tables: %v", got)
+	}
+	must(t, b.RemoveAll())
+}
+
+// A host learns its routes by an interface of MTU 1400: it goes on, and steps have that MTU.
+func TestUplink(t *testing.T) {
+	inNamespace(t)
+	if !hasIPv6() {
+		t.Skip("no IPv6")
+	}
+	uplink := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "uplink", MTU: 1400}, PeerName: "router"}
+	must(t, netlink.LinkAdd(uplink))
+	must(t, netlink.LinkSetUp(uplink))
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: uplink.Attrs().Index, Dst: ipNet("::/0"), Protocol: unix.RTPROT_RA}))
+	b, err := Open(filepath.Join(t.TempDir(), "id"), prefixes("10.213.0.0/16", "fd9c:5a21:e7d3::/48"))
+	must(t, err)
+	conflist, err := b.Make("buildkit-0.34.2")
+	must(t, err)
+	if !strings.Contains(string(conflist), `"mtu":1400`) {
+		t.Errorf("the MTU: %s", conflist)
+	}
+	if got := read(acceptRA("uplink")); got != "2" {
+		t.Errorf("accept_ra of the uplink is %s", got)
+	}
+	if got := read(acceptRA("router")); got != "1" {
+		t.Errorf("accept_ra of another is %s", got)
+	}
+	must(t, b.RemoveAll())
 }
 
 func ipNet(text string) *net.IPNet {

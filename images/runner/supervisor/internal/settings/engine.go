@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/strictjson"
 )
 
@@ -49,7 +48,7 @@ func (s Settings) Engine(kind, version string) Engine {
 	if found, named := s.engines[kind]; named {
 		return found
 	}
-	return Engine{IdleTimeout: s.IdleTimeout, Network: contract.HostNetwork}
+	return Engine{IdleTimeout: s.IdleTimeout, Network: s.Network}
 }
 
 // validateEngines reads kinds before versions, which begin with what their kind has.
@@ -59,7 +58,7 @@ func (f file) validateEngines() (map[string]Engine, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Engines)) { // "buildkit" sorts before "buildkit/0.13.2"
 		raw, found := read[strings.Split(name, "/")[0]]
 		if !found {
-			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: contract.HostNetwork}
+			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: f.Network}
 		}
 		if !engineNamePattern.MatchString(name) {
 			return nil, fmt.Errorf("field \"engines\": %q is neither a kind nor <kind>/<version>", name)
@@ -92,8 +91,9 @@ func (f engineFile) validate() (Engine, error) {
 		return Engine{}, fmt.Errorf("field \"stateLine\": %q is not a state line such as \"0.34\"", f.StateLine)
 	case f.PIDs < 0:
 		return Engine{}, fmt.Errorf("field \"pids\": %d is below 0 (no limit)", f.PIDs)
-	case f.Network != contract.HostNetwork && f.Network != contract.BridgeNetwork:
-		return Engine{}, fmt.Errorf("field \"network\": %q is neither host nor bridge", f.Network)
+	}
+	if err := validateNetwork(f.Network); err != nil {
+		return Engine{}, err
 	}
 	for _, name := range f.AddCapabilities {
 		if !capabilityPattern.MatchString(name) {

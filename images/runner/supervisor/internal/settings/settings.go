@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"bedplate.dev/runner/supervisor/internal/contract"
 	"bedplate.dev/runner/supervisor/internal/strictjson"
 )
 
@@ -35,6 +36,7 @@ type Settings struct {
 	Disk        Disk
 	DNS         DNS
 	ExtraHosts  string         // lines of hosts(5) for engines
+	Network     string         // of what engines run that "engines" says nothing else of: host or bridge
 	BridgePools []netip.Prefix // what engines' bridges get subnets of
 
 	engines map[string]Engine // by "<kind>" and "<kind>/<version>"
@@ -54,6 +56,7 @@ type file struct {
 	Disk          json.RawMessage   `json:"disk"`
 	DNS           json.RawMessage   `json:"dns"`
 	ExtraHosts    map[string]string `json:"extraHosts"`
+	Network       string            `json:"network"`
 	BridgePools   []string          `json:"bridgePools"`
 
 	Engines map[string]json.RawMessage `json:"engines"`
@@ -75,7 +78,7 @@ func Load(path string) (Settings, error) {
 }
 
 func decode(data []byte) (Settings, error) {
-	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait", TLSSuffix: DefaultTLSSuffix}
+	raw := file{SocketMode: "0660", IdleTimeoutMs: 300_000, DrainMs: 300_000, LineWaitMs: 600_000, LineConflict: "wait", TLSSuffix: DefaultTLSSuffix, Network: contract.HostNetwork}
 	if err := strictjson.Decode(data, &raw); err != nil {
 		return Settings{}, err
 	}
@@ -108,7 +111,7 @@ func (f file) validate() (Settings, error) {
 	}
 	settings := Settings{
 		SocketGID: int(f.SocketGID), SocketMode: fs.FileMode(mode), Ephemeral: f.LineConflict == "ephemeral", Env: environment(f.Env),
-		HostRun: f.HostRun, TLSListen: f.TLSListen, TLSSuffix: f.TLSSuffix,
+		HostRun: f.HostRun, TLSListen: f.TLSListen, TLSSuffix: f.TLSSuffix, Network: f.Network,
 	}
 	for _, wanted := range []struct {
 		field string
@@ -133,6 +136,9 @@ func (f file) validate() (Settings, error) {
 		return Settings{}, fmt.Errorf("field \"hostRun\": %q is not an absolute path", f.HostRun)
 	}
 	if err := f.validateTLS(); err != nil {
+		return Settings{}, err
+	}
+	if err := validateNetwork(f.Network); err != nil {
 		return Settings{}, err
 	}
 	if settings.engines, err = f.validateEngines(); err != nil {

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -24,7 +25,10 @@ var month = 30 * 24 * time.Hour
 // with gives the defaults of what the owner has not named.
 func with(s Settings) Settings {
 	s.engines = map[string]Engine{}
-	s.BridgePools, _ = bridgePools(nil)
+	s.Network, s.BridgePools = "host", nil
+	for _, pool := range defaultPools {
+		s.BridgePools = append(s.BridgePools, netip.MustParsePrefix(pool))
+	}
 	s.Disk = Disk{FreeBytes: -1, LineMaxAge: month, ImageMaxAge: month}
 	return s
 }
@@ -56,6 +60,7 @@ func TestLoad(t *testing.T) {
 func TestLoadNamesFileAndField(t *testing.T) {
 	for text, field := range map[string]string{
 		`{"engines": {"buildkit": {"network": "none"}}}`:                "network",
+		`{"network": "cni"}`:                                            "network",
 		`{"idleTimeout": 1}`:                                            "idleTimeout",
 		`{"idleTimeoutMs": "1"}`:                                        "idleTimeoutMs",
 		`{"idleTimeoutMs": -1}`:                                         "idleTimeoutMs",
@@ -143,6 +148,18 @@ func TestEngines(t *testing.T) {
 	for name, want := range map[string]Engine{"buildkit/0.13.2": version, "buildkit/0.34.2": kind, "docker/29.0.0": {IdleTimeout: time.Second, Network: "host"}} {
 		if got := s.Engine(strings.Split(name, "/")[0], strings.Split(name, "/")[1]); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	s, err := Load(write(t, "bedplated.json", `{"network": "bridge", "engines": {"buildkit": {}, "buildkit/0.13.2": {"network": "host"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"docker/29.0.0": "bridge", "buildkit/0.34.2": "bridge", "buildkit/0.13.2": "host"} {
+		if got := s.Engine(strings.Split(name, "/")[0], strings.Split(name, "/")[1]).Network; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
 }

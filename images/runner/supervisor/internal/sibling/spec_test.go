@@ -31,6 +31,20 @@ func entry(source catalog.Source) catalog.Entry {
 	return e
 }
 
+// host gives one with these settings.
+func host(t *testing.T, text string) *Host {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bedplated.json")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := settings.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/"), Owner: owner}
+}
+
 func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 	t.Helper()
 	at := h.place(e.Contract, false)
@@ -46,7 +60,7 @@ func specOf(t *testing.T, h *Host, e catalog.Entry) *specs.Spec {
 }
 
 func TestSpec(t *testing.T) {
-	h := &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/")}
+	h := host(t, `{}`)
 	spec := specOf(t, h, entry(catalog.Local))
 	wantArgs := []string{"/bin/d", "/run/engines/buildkit/0.34.2/engine.sock", "/var/lib/bedplate/engines/buildkit/0.34",
 		"/run/engines/buildkit/0.34.2", "/run/containerd/containerd.sock", "/bedplate-engines/buildkit-0.34.2/work"}
@@ -76,7 +90,7 @@ func TestCapabilities(t *testing.T) {
 	}
 	e := entry(catalog.Local)
 	e.Capabilities = []string{current[0], "CAP_OF_NO_KERNEL"}
-	h := &Host{Account: &gc.Account{Path: "/"}, Paths: paths.At("/")}
+	h := host(t, `{}`)
 	given := specOf(t, h, e).Process.Capabilities
 	if !slices.Equal(given.Bounding, current[:1]) || !slices.Equal(given.Effective, current[:1]) || !slices.Equal(given.Permitted, current[:1]) {
 		t.Errorf("given %+v, wanted %v of %v", given, e.Capabilities, current)
@@ -132,21 +146,10 @@ func TestMounts(t *testing.T) {
 }
 
 func TestABridgeNeedsPlugins(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "bedplated.json")
-	if err := os.WriteFile(file, []byte(`{"engines": {"buildkit": {"network": "bridge"}}}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	owner, err := settings.Load(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for network, h := range map[string]*Host{
-		contract.HostNetwork:   {Account: &gc.Account{Path: "/"}, Paths: paths.At("/")},
-		contract.BridgeNetwork: {Account: &gc.Account{Path: "/"}, Paths: paths.At("/"), Owner: owner},
-	} {
-		list := specOf(t, h, entry(catalog.Local)).Mounts
+	for network, ours := range map[string]bool{"host": false, "bridge": true} {
+		list := specOf(t, host(t, `{"network": "`+network+`"}`), entry(catalog.Local)).Mounts
 		plugins := slices.IndexFunc(list, func(m specs.Mount) bool { return m.Destination == "/opt/bedplate/runner/cni" })
-		if (plugins >= 0) != (network == contract.BridgeNetwork) || plugins >= 0 && !slices.Contains(list[plugins].Options, "ro") {
+		if (plugins >= 0) != ours || plugins >= 0 && !slices.Contains(list[plugins].Options, "ro") {
 			t.Errorf("%s: %+v", network, list)
 		}
 	}

@@ -4,7 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"bedplate.dev/runner/supervisor/internal/contract"
 )
+
+func validateNetwork(name string) error {
+	if name != contract.HostNetwork && name != contract.BridgeNetwork {
+		return fmt.Errorf("field \"network\": %q is neither host nor bridge", name)
+	}
+	return nil
+}
 
 // defaultPools are of the private ranges of RFC 1918, one of each since a host may have a route to all of another, and of RFC 4193
 // (its 40 bits are random). None is a usual default of other container tools.
