@@ -1,7 +1,6 @@
 package control
 
 import (
-	"errors"
 	"net/http"
 
 	"bedplate.dev/runner/supervisor/internal/fleet"
@@ -28,17 +27,8 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request, engines *fleet.F
 }
 
 func (s *Server) pruneImage(w http.ResponseWriter, r *http.Request, engines *fleet.Fleet) {
-	err := engines.PruneImage(r.Context(), r.PathValue("kind"), r.PathValue("version"))
-	switch {
-	case errors.Is(err, fleet.ErrUnknownImage):
-		fail(w, http.StatusNotFound, "not_found", err.Error())
-	case errors.Is(err, fleet.ErrImageInUse):
-		fail(w, http.StatusConflict, "in_use", err.Error())
-	case err != nil:
-		fail(w, http.StatusInternalServerError, "prune_failed", err.Error())
-	default:
-		answer(w, http.StatusOK, map[string]any{"pruned": r.PathValue("kind") + "/" + r.PathValue("version")})
-	}
+	kind, version := r.PathValue("kind"), r.PathValue("version")
+	answerPrune(w, kind+"/"+version, engines.PruneImage(r.Context(), kind, version))
 }
 
 func (s *Server) disk(w http.ResponseWriter, _ *http.Request, engines *fleet.Fleet) {

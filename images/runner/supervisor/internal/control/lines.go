@@ -35,16 +35,20 @@ func (s *Server) lines(w http.ResponseWriter, r *http.Request, engines *fleet.Fl
 }
 
 func (s *Server) pruneLine(w http.ResponseWriter, r *http.Request, engines *fleet.Fleet) {
-	err := engines.PruneLine(r.Context(), r.PathValue("kind"), r.PathValue("line"))
+	kind, line := r.PathValue("kind"), r.PathValue("line")
+	answerPrune(w, kind+"/"+line, engines.PruneLine(r.Context(), kind, line))
+}
+
+func answerPrune(w http.ResponseWriter, name string, err error) {
 	switch {
-	case errors.Is(err, fleet.ErrUnknownLine):
+	case errors.Is(err, fleet.ErrUnknownLine), errors.Is(err, fleet.ErrUnknownImage):
 		fail(w, http.StatusNotFound, "not_found", err.Error())
-	case errors.Is(err, fleet.ErrLineInUse):
+	case errors.Is(err, fleet.ErrLineInUse), errors.Is(err, fleet.ErrImageInUse):
 		fail(w, http.StatusConflict, "in_use", err.Error())
 	case err != nil:
 		fail(w, http.StatusInternalServerError, "prune_failed", err.Error())
 	default:
-		answer(w, http.StatusOK, map[string]any{"pruned": r.PathValue("kind") + "/" + r.PathValue("line")})
+		answer(w, http.StatusOK, map[string]any{"pruned": name})
 	}
 }
 

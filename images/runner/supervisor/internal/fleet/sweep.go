@@ -36,16 +36,16 @@ func (f *Fleet) Keep(ctx context.Context) {
 			f.options.Log.Error("disk not measured", "error", err.Error())
 		}
 		full := err == nil && summary.Free < summary.FloorBytes
+		if err == nil {
+			f.keepReserve(summary) // before removing, which may need it
+		}
 		active := f.activity()
 		if full || active != before || time.Since(swept) >= sweepEvery {
 			f.Sweep(ctx)
 			swept, before = time.Now(), active
 		}
-		if err == nil {
-			f.keepReserve(summary)
-			if !full {
-				f.tellFull(summary)
-			}
+		if err == nil && !full {
+			f.tellFull(summary)
 		}
 		select {
 		case <-ctx.Done():
