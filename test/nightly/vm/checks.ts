@@ -28,7 +28,7 @@ export function checkNames(versions: readonly string[]): string[] {
     BARE_NETWORK,
     BOOTS,
     ...versions.flatMap((version) =>
-      [smokeName, buildName, cgroupsName, killedName, stopName].map((name) => name(version)),
+      [smokeName, buildName, cgroupsName, stopName, killedName].map((name) => name(version)),
     ),
     CLOCK,
     NOTHING_LEFT,

@@ -152,21 +152,22 @@ function requireControllers(path: string): void {
 }
 
 /** Kills containerd under a sleeping build, which the supervisor then has to end; and waits until the runner is whole again. */
-async function containerdKilled(runner: TestRunner, build: SleepingBuild): Promise<void> {
+async function containerdKilled(runner: TestRunner, version: string): Promise<void> {
+  const build = await sleepingBuild(runner, version);
   const pids = pidsIn(join(CGROUPS, runner.state.cgroupsPath, 'init'));
   const [containerd, ...more] = pids.filter((pid) => commandLine(pid).includes('/bin/containerd --config'));
   assert.ok(containerd !== undefined && more.length === 0, `not one containerd, but ${[containerd, ...more]}`);
   process.kill(Number(containerd), 'SIGKILL');
   assert.match(await build.ended(), /failure waiting for process/);
   assert.deepEqual(processesIn(build.step), []);
-  const { ready } = controlClient(runner.state);
+  const { ready, stop } = controlClient(runner.state);
   await eventually('containerd is back', async () => ((await ready()).ready ? true : undefined), PATIENCE_MS);
+  await stop('buildkit', version);
 }
 
 /** Stops an engine twice: the client of the cut build can connect once more before it gives up, and that starts the engine again. */
-async function stops(runner: TestRunner, version: string): Promise<void> {
+async function stops(runner: TestRunner, version: string, { ended }: SleepingBuild): Promise<void> {
   const { stop } = controlClient(runner.state);
-  const { ended } = await sleepingBuild(runner, version);
   await stop('buildkit', version);
   assert.match(await ended(), /exit code 1/);
   await stop('buildkit', version);
@@ -259,9 +260,9 @@ if (runner !== undefined) {
     const build = await check(buildName(version), () => sleepingBuild(runner, version));
     if (build !== undefined) {
       await check(cgroupsName(version), () => cgroupsOf(runner, version, build.step));
-      await check(killedName(version), () => containerdKilled(runner, build));
+      await check(stopName(version), () => stops(runner, version, build));
     }
-    await check(stopName(version), () => stops(runner, version));
+    await check(killedName(version), () => containerdKilled(runner, version));
   }
   await check(CLOCK, () => clockJumps(runner, versions[0] ?? ''));
   await check(NOTHING_LEFT, () => nothingLeft(runner, before));

@@ -48,9 +48,9 @@ export async function runMachine(machine: Machine): Promise<MachineEnd> {
     string,
   ];
   const log = openSync(own, 'w');
-  const qemu = start('qemu-system-x86_64', qemuArguments(machine, consoleLog, reports), log);
-  const kill = () => qemu.kill('SIGKILL');
-  process.on('exit', kill);
+  // However this process ends, the machine ends with it.
+  const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(machine, consoleLog, reports)];
+  const qemu = start('setpriv', command, log);
   try {
     const deadline = performance.now() + timeoutMs;
     let exitCode: number | undefined;
@@ -69,7 +69,7 @@ export async function runMachine(machine: Machine): Promise<MachineEnd> {
     }
     const timedOut = exitCode === undefined;
     if (timedOut) {
-      kill();
+      qemu.kill('SIGKILL');
       await ended;
       readReports();
     }
@@ -78,7 +78,6 @@ export async function runMachine(machine: Machine): Promise<MachineEnd> {
       : `qemu ended with exit code ${exitCode}${exitCode === 0 ? '' : `: ${read(own).trim()}`}`;
     return { ending, timedOut, console: read(consoleLog) };
   } finally {
-    process.off('exit', kill);
     closeSync(log);
   }
 }

@@ -21,9 +21,6 @@ const (
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 5 * time.Second
 	soundLife    = 10 * time.Second // one that lived longer begins the backoff anew
-	// reconnectTime is how long engines may take to find a restarted containerd: grpc tries again 1 s ± 20 % after a refusal
-	// (the grpc project's connection-backoff.md).
-	reconnectTime = 1300 * time.Millisecond
 )
 
 // Hooks are called when containerd has died by itself, and when it answers again after that. They run beside the daemon's own work.
@@ -45,6 +42,7 @@ type Daemon struct {
 	restarts int
 	ready    chan struct{} // closed while containerd answers
 	settled  chan struct{} // closed while engines have their connections to it
+	endedAt  time.Time     // of the last child
 	stopping bool
 	exited   chan struct{} // closed when the present child has ended
 	finished chan struct{} // closed when no child will follow
@@ -208,6 +206,7 @@ func (d *Daemon) launch() error {
 		select {
 		case <-d.settled:
 			d.settled = make(chan struct{})
+			d.endedAt = time.Now()
 		default:
 		}
 		wanted, died := d.stopping, d.hooks.Died
@@ -277,9 +276,9 @@ func (d *Daemon) relaunch() bool {
 	}
 	d.mu.Lock()
 	d.restarts++
-	back, settled := d.hooks.Back, d.settled
+	back, settled, away := d.hooks.Back, d.settled, time.Since(d.endedAt)
 	d.mu.Unlock()
-	time.AfterFunc(reconnectTime, func() { d.settle(settled) })
+	time.AfterFunc(reconnectTime(away), func() { d.settle(settled) })
 	if back != nil {
 		go back()
 	}
