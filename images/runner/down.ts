@@ -45,8 +45,8 @@ export async function down(
     const connections = now ? 0 : await openConnections(state);
     if (connections > 0) onDrain?.(connections);
     await container.kill('TERM');
-    if (now) await tryAgain(() => container.kill('TERM'));
-    killed = !(await ended(container, timeoutMs + (connections > 0 ? drainMs(state) : 0)));
+    const hurry = now ? () => tryAgain(() => container.kill('TERM')) : undefined;
+    killed = !(await ended(container, timeoutMs + (connections > 0 ? drainMs(state) : 0), hurry));
   }
   await removeLeftovers(state, record, { keepSockets: keepSockets === true });
   return { stopped: before.status !== 'stopped', killed };
@@ -78,11 +78,14 @@ async function openConnections(state: RunnerState): Promise<number> {
 }
 
 function drainMs(state: RunnerState): number {
-  const { drainMs = 0 } = readJson(join(state.etc, 'bedplated.json'), 'Use --now.') as { drainMs?: number };
+  const { drainMs = DRAIN_MS } = readJson(join(state.etc, 'bedplated.json'), 'Use --now.') as { drainMs?: number };
   return drainMs;
 }
 
-/** The second signal: the runner may have ended of the first. */
+/** bedplated's own default: docs/spec/runner.md. */
+const DRAIN_MS = 300_000;
+
+/** The second signal, again every second: two that come at once are one. The runner may have ended of the first. */
 async function tryAgain(kill: () => Promise<unknown>): Promise<void> {
   try {
     await kill();
@@ -91,15 +94,23 @@ async function tryAgain(kill: () => Promise<unknown>): Promise<void> {
   }
 }
 
-async function ended(container: ReturnType<typeof runc>, timeoutMs: number): Promise<boolean> {
+async function ended(
+  container: ReturnType<typeof runc>,
+  timeoutMs: number,
+  hurry?: () => Promise<void>,
+): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
-  while (performance.now() < deadline) {
+  for (let round = 0; performance.now() < deadline; round++) {
+    if (round % HURRY_ROUNDS === 0) await hurry?.();
     const found = await container.state();
     if (found === undefined || found.status === 'stopped') return true;
-    await sleep(50);
+    await sleep(ROUND_MS);
   }
   return false;
 }
+
+const ROUND_MS = 50;
+const HURRY_ROUNDS = 20;
 
 /** The container's first process is the host's init's to reap: some take a moment. */
 async function reaped(pid: number): Promise<void> {
