@@ -60,6 +60,7 @@ func (f file) validateEngines() (map[string]Engine, error) {
 		if !found {
 			raw = engineFile{IdleTimeoutMs: f.IdleTimeoutMs, Network: f.Network}
 		}
+		raw.AddCapabilities = slices.Clone(raw.AddCapabilities) // JSON is read into the same array otherwise: the kind's
 		if !engineNamePattern.MatchString(name) {
 			return nil, fmt.Errorf("field \"engines\": %q is neither a kind nor <kind>/<version>", name)
 		}
